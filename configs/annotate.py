@@ -80,6 +80,9 @@ def base() -> ml_collections.ConfigDict:
     # The shares of patients in train, val and test; the dataset of an earlier run, whose patients
     # stay in their splits, or "".
     c.shares, c.splits_from = (0.8, 0.1, 0.1), ""
+    # Whether patients of an earlier run in the same folder of results stay in their splits. With
+    # False all patients are drawn anew.
+    c.keep_splits = True
     # The most questions about the finding of an image; 0 asks nothing.
     c.questions = 5
     # The licences of the sources, for the card, such as dict(source="own", licence="none",

@@ -44,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    return importlib.import_module(COMMANDS[name]).main(rest)
+    try:
+        return importlib.import_module(COMMANDS[name]).main(rest)
+    except KeyboardInterrupt:  # While the modules were read, for example.
+        print("interrupted; nothing is lost, give the same command again", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ SPLITS = ("train", "val", "test")
 FIELDS = (
     "title", "splits", "modality", "plane", "language", "body_part", "classes", "links",
     "segmentation", "texts", "rejected", "deidentification", "leaks", "licences", "options",
-    "versions", "key", "warnings",
+    "versions", "key", "draw", "warnings",
 )  # fmt: skip
 LINKS = {
     "given": "the manifest names the slice",
-    "reference": "the sentence names series and image",
+    "reference": "the sentence names the image, and its series if there are several",
     "proposed": "proposed from the anatomy that the sentence names; not checked by a person",
     "template": "the sentence was made from the masks of the slice",
 }
@@ -61,6 +61,7 @@ def make(counts: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
             `options`: {name: value} of what changes the data set.
             `versions`: {name: version} of programs and tables.
             `key`: the fingerprint of the key of the pseudonyms.
+            `draw`: how patients came to their splits, see `patient_splits.Assigned`.
             `warnings`: sentences.
 
     Returns:
@@ -141,6 +142,12 @@ def _contents(card: Mapping[str, Any]) -> str:
         names = ("patients", "studies", "volumes", "images", "texts")
         found = {n: {s: splits[s].get(n, 0) for s in splits} for n in names}
         parts.append(_by_split("", found))
+    if draw := card.get("draw"):
+        parts.append(
+            f"Splits of the patients: {draw['given']:,} were given, {draw['kept']:,} were kept "
+            f"from an earlier run, and {draw['drawn']:,} were drawn. Of patients of earlier runs, "
+            f"{draw['moved']:,} came into another split."
+        )
     for field, head, noun in (
         ("modality", "modality", "images"), ("plane", "plane", "images"),
         ("body_part", "body part", "images"), ("language", "language", "texts"),

@@ -9,14 +9,17 @@ this process as well has failed.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from big_rad.annotate import sources, studies
 from big_rad.annotate.deidentify.keys import Keys
@@ -51,7 +54,12 @@ def run(
         found = map(functools.partial(studies.process, settings=settings), tasks)
     else:
         found = _in_processes(tasks, settings, workers)
-    by_id = {o.task: o for o in progress.over(found, "annotate", len(tasks), "images of studies")}
+    try:
+        seen = progress.over(found, "annotate", len(tasks), "images of studies")
+        by_id = {o.task: o for o in seen}
+    finally:
+        if hasattr(found, "close"):  # Ends the workers also if this loop was interrupted.
+            found.close()
     return [by_id[task.id] for task in tasks]
 
 
@@ -86,11 +94,50 @@ def _in_processes(tasks: Sequence[Task], settings: Settings, workers: int) -> It
 
 
 def processes(workers: int) -> concurrent.futures.ProcessPoolExecutor:
-    """Returns a pool of processes that end with this one, even if it is killed."""
+    """Returns a pool of processes that end with this one, even if it is killed or interrupted."""
     # The processes are spawned, because forking a process that has threads is not safe.
-    return concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _end_with, (os.getpid(),)
-    )
+    return _Pool(workers, multiprocessing.get_context("spawn"), _end_with, (os.getpid(),))
+
+
+class _Pool(concurrent.futures.ProcessPoolExecutor):
+    """A pool whose processes never see Ctrl-C; whoever leaves it with an exception ends them.
+
+    The terminal sends Ctrl-C to all processes, and each would print a traceback, above all while it
+    starts. The programs that a worker has started end with it (see `segment.guard`).
+    """
+
+    def __init__(self, *args: Any):
+        self._others = set(multiprocessing.active_children())
+        super().__init__(*args)
+
+    def submit(self, *args: Any, **options: Any) -> concurrent.futures.Future:
+        with _without_interrupts():  # This call starts the processes.
+            return super().submit(*args, **options)
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
+        if kind is not None and not issubclass(kind, BrokenProcessPool):
+            self.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - self._others:
+                child.kill()
+        return super().__exit__(kind, *rest)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Puts Ctrl-C off until the end of the block; processes that start in it never see it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Interrupts come to the main thread only.
+        return
+    held: list[tuple] = []
+    handler = signal.signal(signal.SIGINT, lambda *args: held.append(args))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Processes inherit it.
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if held and callable(handler):
+        handler(*held[0])
 
 
 def _end_with(parent: int) -> None:

@@ -28,7 +28,7 @@ wrong is left out, and no question is asked about it. These are the rules:
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from big_rad.annotate import comparison, reports
 from big_rad.annotate import question_table as table
@@ -49,6 +49,9 @@ _CONTRAST = frozenset(
         "hingegen während wohingegen obwohl"
     )
 )
+_SIDES = "left right links rechts beidseits bilateral bilaterally"
+_UNITS = ("mm", "cm")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +107,34 @@ def read(text: str, lang: str) -> Facts:
     )
 
 
+def statement(text: str, lang: str) -> Hashable | None:
+    """Returns all that a sentence says, in a form that is the same in both languages.
+
+    Two sentences with the same statement say the same, so one can stand for a translation of the
+    other. Singular and plural count as the same.
+
+        >>> statement("Zyste der linken Niere, 2,5 cm.", "de") == statement(
+        ...     "2.5 cm cyst in the left kidney.", "en")
+        True
+
+    Returns:
+        A value to compare, or None if the sentence has a word that is not understood, or an organ
+        of which it states nothing sure.
+    """
+    facts, reader = read(text, lang), _Sentence(text, lang)
+    told = {organ for _, organ in facts.found} | set(facts.normal)
+    if not told or facts.removed or not reader.understood():
+        return None
+    if not {_organ(i)[0] for i in reader.named()} <= told:
+        return None
+    numbers = sorted(n.replace(",", ".") for n in _NUMBER.findall(text))
+    return (
+        tuple(sorted(facts.found.items())), tuple(sorted(facts.normal.items())),
+        tuple(sorted({_organ(i)[0] for i in reader.named()})), tuple(numbers),
+        tuple(u for u in _UNITS if u in reader),
+    )  # fmt: skip
+
+
 def agreed(parts: Sequence[Facts]) -> Facts:
     """Returns the facts on which all parts agree, such as the two languages of a report.
 
@@ -146,6 +177,31 @@ class _Sentence:
         self._findings = [
             (i, name) for i, low in enumerate(self._lows) for name in _findings_of(low, lang)
         ]
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._lows
+
+    def named(self) -> set[int]:
+        """Returns the classes that are named, or may be named if a side is unknown."""
+        return {i for m in self._mentions for i in _named(m)}
+
+    def understood(self) -> bool:
+        """Returns whether each word is that of an organ, of a finding, or of what is said of it."""
+        known = _words(f"{table.NORMAL} {table.NORMAL_FILLERS} {_SIDES} o b") | frozenset(_UNITS)
+        known |= clauses.PREPOSITIONS | clauses.DETERMINERS | clauses.CONJUNCTIONS | clauses.VERBS
+        cues = {
+            at + k
+            for kind in ("DENY", "NOT", "DENIED")
+            for phrase in _phrases(getattr(negation_table, kind)[self._lang])
+            for at in range(len(self._lows))
+            if tuple(self._lows[at : at + len(phrase)]) == phrase
+            for k in range(len(phrase))
+        }
+        findings = {i for i, _ in self._findings}
+        return not self._states_nothing and all(
+            i in self._owner or i in findings or i in cues or low in known or low.isdigit()
+            for i, low in enumerate(self._lows)
+        )
 
     def removed(self) -> set[int]:
         """Returns the classes that are said to be absent."""

@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zstandard
 
-from big_rad.annotate import leaks, match, sentences
+from big_rad.annotate import leaks, match
 from big_rad.annotate.deidentify import objects
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.manifest import Row
@@ -121,14 +122,15 @@ def write(
             }
             for lang, one in sorted(item.texts.items())
         },
-        "provenance": {lang: _provenance(one, item) for lang, one in sorted(item.texts.items())},
+        "provenance": {
+            lang: _provenance(one, item.shown[lang]) for lang, one in sorted(item.texts.items())
+        },
         "segmentation": segmentation,
     }
     return line, remarks
 
 
-def _provenance(one: match.Wanted, item: match.Item) -> dict[str, Any]:
-    visible = {b[4] for b in item.boxes}
+def _provenance(one: match.Wanted, shown: Sequence[tuple[int, ...]]) -> dict[str, Any]:
     return {
         "row": one.row,
         "link": one.link,
@@ -141,9 +143,10 @@ def _provenance(one: match.Wanted, item: match.Item) -> dict[str, Any]:
                 "classes": list(m.class_ids),
                 "negated": m.negated,
                 "absent": m.absent,
-                "kept": bool(visible & set(sentences.classes_of(m))),
+                "kept": bool(ids),
+                "shown": list(ids),
             }
-            for m in one.sentence.mentions
+            for m, ids in zip(one.sentence.mentions, shown, strict=True)
         ],
     }
 

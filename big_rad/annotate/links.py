@@ -58,22 +58,27 @@ def by_volume(
         for sentence in report.sentences:
             volume, sure = _of_sentence(found, row, sentence, own)
             if volume is None:
-                reject(number, "text", "sentence", NO_SERIES, 1)
+                reject(number, "text", "sentence", _why(found, sentence.series or row.series), 1)
                 continue
             if sentence.images and not sure and row.slice is None:
                 sentence = dataclasses.replace(sentence, images=())
                 reject(number, "text", "link", AMBIGUOUS, 1)
             said[volume, volume == own].append(sentence)
         if own is None and not report.sentences:
-            reject(number, "text", "report", NO_SERIES, 1)
+            reject(number, "text", "report", _why(found, row.series), 1)
         for (volume, is_own), some in said.items():
             part = dataclasses.replace(report, sentences=tuple(some))
             chosen[volume].append(Part(number, row, part, is_own))
     return [(found.volumes[k], parts) for k, parts in sorted(chosen.items())]
 
 
+def _why(found: Catalogue, number: str) -> str:
+    """Returns why a number names no series of an image."""
+    return volumes.SHARED if volumes.shared(found, number) else NO_SERIES
+
+
 def _own(found: Catalogue, row: Row) -> int | None:
-    """Returns the number of the volume that a row names, or None if there is no such series."""
+    """Returns the number of the volume that a row names, or None if it names no series."""
     try:
         return found.volumes.index(volumes.chosen(found, row.series))
     except Rejected:
@@ -92,5 +97,7 @@ def _of_sentence(
     number = sentence.series or row.series
     if not number:
         return own, len(found.volumes) == 1
+    if volumes.shared(found, number):
+        return None, False
     same = [k for k, v in enumerate(found.volumes) if v.number == number]
     return (same[0], len(same) == 1) if same else (None, False)

@@ -26,13 +26,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from big_rad import files
-from big_rad.annotate import tables
+from big_rad.annotate import faults, plain_text, tables
 from big_rad.annotate.faults import Rejected
+from big_rad.annotate.segment import harmonised
 from big_rad.datasets.records import Problem
 from big_rad.dicom.image import PLANES
 from big_rad.grounding.unicode import nfc
 from big_rad.registry import did_you_mean
 
+_PROSE = ("report", "sentence", "clinical", "indication")
 REQUIRED = ("patient", "study", "image", "modality", "language")
 TEXTS = ("report", "sentence")  # At least one of these columns.
 OPTIONAL = (
@@ -47,7 +49,8 @@ _MODALITIES = {"CT": "CT", "MR": "MR", "MRI": "MR", "MRT": "MR"}
 _PLANES = {p: p for p in PLANES} | {"axial": "axial", "transversal": "axial", "transverse": "axial",
                                     "koronar": "coronal", "frontal": "coronal"}  # fmt: skip
 _DATES = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
-_TEXT_FILE = re.compile(r"[^\n]{1,400}\.(?:txt|md)", re.IGNORECASE)
+# What looks like the path of a file; those that are no text files are refused when they are read.
+_TEXT_FILE = re.compile(r"[^\n]{1,400}\.(?:txt|md|rtf|pdf|docx?|odt|html?|xml|json)", re.IGNORECASE)
 _MAX_REPORT = 1 << 20
 _MAX_ID = 256
 _BESIDE = "is not used, because the row has a sentence; leave one of them empty"
@@ -69,6 +72,8 @@ class Row:
         report_file: the file of the report, or None.
         mask: a file of labels, a folder with a binary file for each class, or a DICOM SEG.
         mask_names: the names file of the labels, or None.
+        mask_numbers: the table of numbers that the labels are of, a key of `harmonised.NUMBERS`, or
+            "". The manifest has it in the column `mask_names` as well.
         sentence: one sentence instead of a report, or "".
         series: the SeriesNumber as text, or "".
         slice: the InstanceNumber of the slice in the plane of a DICOM series; otherwise the index
@@ -90,6 +95,7 @@ class Row:
     report_file: Path | None = dataclasses.field(default=None, repr=False)
     mask: Path | None = dataclasses.field(default=None, repr=False)
     mask_names: Path | None = dataclasses.field(default=None, repr=False)
+    mask_numbers: str = ""
     sentence: str = dataclasses.field(default="", repr=False)
     series: str = ""
     slice: int | None = None
@@ -98,6 +104,11 @@ class Row:
     clinical: str = dataclasses.field(default="", repr=False)
     indication: str = dataclasses.field(default="", repr=False)
     name: str = dataclasses.field(default="", repr=False)
+
+    @property
+    def names_of_labels(self) -> Path | str | None:
+        """What names the labels of the mask, as `precomputed.read` takes it."""
+        return self.mask_numbers or self.mask_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +168,7 @@ def report_text(row: Row) -> str:
     """Returns the report of a row, "" if it has none.
 
     Raises:
-        Rejected: the file of the report is missing, too long or not UTF-8.
+        Rejected: the file of the report is missing, too long, not UTF-8 or no plain text.
     """
     if row.report_file is None:
         return row.report
@@ -165,18 +176,15 @@ def report_text(row: Row) -> str:
         with row.report_file.open("rb") as file:
             data = file.read(_MAX_REPORT + 1)
     except (OSError, ValueError) as e:
-        raise Rejected(
-            f"the file of the report cannot be read ({type(e).__name__}); correct its path"
-        ) from None
+        raise Rejected(faults.cannot_open("the file of the report", e)) from None
     if len(data) > _MAX_REPORT:
         raise Rejected(f"the file of the report is longer than {_MAX_REPORT} bytes")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Rejected(
-            "the file of the report is not UTF-8; convert it, for example with iconv -f "
-            "ISO-8859-1 -t UTF-8"
-        ) from None
+        text = plain_text.decoded(data)
+    except plain_text.NotPlain as e:
+        raise Rejected(f"the file of the report {e}") from None
+    if problem := plain_text.markup(text) or plain_text.control(text):
+        raise Rejected(f"the file of the report {problem}")
     if not text.strip():
         raise Rejected("the file of the report is empty")
     return text
@@ -191,10 +199,12 @@ def _column(header: str) -> str:
     name = re.sub(r"[\s_-]+", "_", nfc(header).strip().lower())
     known = (*REQUIRED, *TEXTS, *OPTIONAL)
     if name not in known:
-        shown = name if re.fullmatch(r"[a-z_]{1,30}", name) else "a column"
+        # A table without names of columns begins with a row, whose cells may name a patient.
+        like = did_you_mean(name, known)
+        shown = repr(name) if like else "a name in the first line, which holds those of columns,"
         raise ValueError(
-            f"{shown!r} is no column of a manifest; rename it or take it out. Known: "
-            f"{', '.join(known)}{did_you_mean(name, known)}"
+            f"{shown} is no column of a manifest; rename it or take it out. Known: "
+            f"{', '.join(known)}{like}"
         )
     return name
 
@@ -203,6 +213,10 @@ def _row(line: int, cells: Mapping[str, str], root: Path) -> Row:
     for field in ("patient", "study", "image", "modality", "language"):
         if not cells.get(field):
             raise _Bad(field, "is empty; fill it in")
+    for field, text in cells.items():
+        problem = plain_text.markup(text) if field in _PROSE else ""
+        if problem := problem or plain_text.control(text):
+            raise _Bad(field, problem)
     for field in ("patient", "study"):
         if len(cells[field]) > _MAX_ID or not cells[field].isprintable():
             raise _Bad(field, f"must be one line of at most {_MAX_ID} characters")
@@ -210,6 +224,8 @@ def _row(line: int, cells: Mapping[str, str], root: Path) -> Row:
     if not report and not sentence:
         raise _Bad("report", "is empty, and there is no sentence; fill in one of them")
     file = None if sentence else _report_file(report, root)
+    names = cells.get("mask_names", "")
+    numbers = names.lower() if names.lower() in harmonised.NUMBERS else ""
     return Row(
         line=line,
         patient=cells["patient"],
@@ -221,7 +237,8 @@ def _row(line: int, cells: Mapping[str, str], root: Path) -> Row:
         report="" if file or sentence else report,
         report_file=file,
         mask=_path(cells, "mask", root) if cells.get("mask") else None,
-        mask_names=_path(cells, "mask_names", root) if cells.get("mask_names") else None,
+        mask_names=_path(cells, "mask_names", root) if names and not numbers else None,
+        mask_numbers=numbers,
         sentence=sentence,
         series=_series(cells),
         slice=_whole(cells, "slice"),
@@ -251,12 +268,14 @@ def _found(name: str, root: Path) -> Path:
 
 
 def _report_file(report: str, root: Path) -> Path | None:
-    """Returns the file if a cell is a path: it ends in .txt or .md, or there is such a file."""
+    """Returns the file if a cell is a path: it ends as files do, or there is such a file."""
     if "\n" in report or "\0" in report or len(report) > 400:
         return None
     try:
         path = _found(report, root)
-        known = path.is_file()
+        known = path.exists()  # Reading a folder says that it is one.
+    except PermissionError:
+        return root / report  # Reading it says so; it must not be taken for the text.
     except OSError:
         return None
     return path if known or _TEXT_FILE.fullmatch(report) else None

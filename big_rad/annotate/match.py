@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from big_rad.annotate import question_table
+from big_rad.annotate import findings, question_table
 from big_rad.annotate import sentences as sentence_lib
 from big_rad.annotate.segment import harmonised
 from big_rad.annotate.sentences import Sentence
@@ -90,6 +90,7 @@ class Item:
         boxes: [x1, y1, x2, y2, class id] for each class.
         texts: the sentences by language.
         keywords: {language: [[phrase, class name, class id], ...]}.
+        shown: {language: for each mention of its sentence, the ids of the classes that show it}.
     """
 
     plane: str
@@ -99,6 +100,7 @@ class Item:
     boxes: list[list[int]]
     texts: dict[str, Wanted]
     keywords: dict[str, list[list]]
+    shown: dict[str, list[tuple[int, ...]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,12 +136,15 @@ def items(
                 Drop(one.row, "link", "one of the images that it refers to does not exist")
             )
     found: list[Item] = []
+    tied: set[int] = set()  # The sentences that have an item, by id.
+    lost: list[Wanted] = []  # Once for each slice that shows nothing of the sentence.
     for (plane, index), some in sorted(on_slice.items()):
         whole = stack.cut(plane, index)
         segmap = without_specks(whole.segmap, whole.spacing, options.min_area_mm2)
         here = _shown(segmap, options.rollup)
         kept = [one for one in some if here & set(named(one.sentence))]
-        drops += [Drop(one.row, "sentence", NOT_IN_SLICE) for one in some if one not in kept]
+        tied |= set(map(id, kept))
+        lost += [one for one in some if not here & set(named(one.sentence))]
         for number, texts in enumerate(_paired(kept, here, named)):
             cut = dataclasses.replace(whole, segmap=segmap)
             found.append(_item(plane, index, number, cut, texts, named))
@@ -149,6 +154,11 @@ def items(
             for m in one.sentence.mentions
             if named.of(m) and not here & set(named.of(m))
         ]
+    # A sentence is left out if none of its slices shows it, and counts once; otherwise it is in the
+    # dataset, and only its other slices are left out.
+    drops += [Drop(one.row, "link", NOT_IN_SLICE) for one in lost if id(one) in tied]
+    nowhere = {id(one): one for one in lost if id(one) not in tied}
+    drops += [Drop(one.row, "sentence", NOT_IN_SLICE) for one in nowhere.values()]
     return found, drops
 
 
@@ -194,15 +204,19 @@ def _best(areas: Float64[np.ndarray, "slices named"], most: int) -> list[int]:
 
 
 def _paired(some: Sequence[Wanted], here: set[int], named: "_Named") -> list[dict[str, Wanted]]:
-    """Pairs the sentences of a slice that say as much about the same classes in two languages.
+    """Pairs the sentences of a slice that certainly say the same in two languages.
 
-    Only sentences that name the same visible classes, and deny something or not alike, are pairs,
-    and only if both languages have equally many of them.
+    Templates are made in pairs. Sentences of reports are pairs only if every word of them is
+    understood, they state the same (see `findings.statement`), they show the same classes, and
+    both languages have equally many of them. All other sentences are items of their own.
     """
     groups: dict[Any, dict[str, list[Wanted]]] = {}
-    for one in some:
-        denied = any(m.negated for m in one.sentence.mentions)
-        key = (frozenset(here & set(named(one.sentence))), denied, one.link == "template")
+    for k, one in enumerate(some):
+        template = one.link == "template"
+        stated = None if template else findings.statement(one.sentence.text, one.lang)
+        alone = not template and stated is None
+        shown = frozenset(here & set(named(one.sentence)))
+        key = k if alone else (shown, stated, one.sentence.number if template else None)
         groups.setdefault(key, {}).setdefault(one.lang, []).append(one)
     rows = []
     for group in groups.values():
@@ -227,18 +241,21 @@ def _item(
         else:  # The map keeps the parts, which a pixel has only one class for.
             boxes[whole] = box_lib.from_mask(inside)
     boxes = box_lib.from_label_map(segmap) | boxes
+    shown = {
+        lang: [tuple(c for c in named.of(m) if c in boxes) for m in one.sentence.mentions]
+        for lang, one in sorted(texts.items())
+    }
     keywords = {
         lang: [
             [m.phrase, classes.by_id(c).name, c]
-            for m in one.sentence.mentions
-            for c in named.of(m)
-            if c in boxes
+            for m, ids in zip(texts[lang].sentence.mentions, some, strict=True)
+            for c in ids
         ]
-        for lang, one in sorted(texts.items())
+        for lang, some in shown.items()
     }
     return Item(
         plane, index, number, dataclasses.replace(cut, segmap=segmap),
-        [[*box, c] for c, box in sorted(boxes.items())], texts, keywords,
+        [[*box, c] for c, box in sorted(boxes.items())], texts, keywords, shown,
     )  # fmt: skip
 
 

@@ -53,3 +53,34 @@ class Result:
         for made in item["provenance"].values():
             made["line"] = self.lines[made.pop("row")]
         return item
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Light:
+    """What is remembered of an item.
+
+    Attributes:
+        id, patient, modality, plane: as in the item.
+        classes: the ids of the classes that its keywords name.
+        phash: the perceptual hash of its pixels.
+        result: the result that it is in.
+        place: where its line begins in the items of the result, in bytes.
+    """
+
+    id: str
+    patient: str
+    modality: str
+    plane: str
+    classes: tuple[int, ...]
+    phash: str
+    result: Result
+    place: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files."""
+        return self.result.folder
+
+    def item(self) -> dict[str, Any]:
+        """Returns the whole item."""
+        return self.result.item(self.place)

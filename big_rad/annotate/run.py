@@ -30,14 +30,18 @@ from big_rad.annotate import (
     leaks,
     match,
     page,
+    patient_splits,
+    place,
     sources,
     studies,
     write,
 )
+from big_rad.annotate import rejects as rejects_lib
 from big_rad.annotate import settings as settings_lib
 from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed
+from big_rad.annotate.manifest import Manifest
 from big_rad.annotate.results import Result
 from big_rad.annotate.segment import installation
 from big_rad.annotate.segment.settings import Settings as Segmentator
@@ -45,12 +49,12 @@ from big_rad.annotate.settings import Settings, Source
 from big_rad.annotate.store import Store
 from big_rad.config import overrides
 from big_rad.datasets import files as dataset_files
-from big_rad.datasets.records import Problem
 from big_rad.dicom.image import PLANES
 from big_rad.registry import did_you_mean
 
 AUDIT = "audit.jsonl"
-DATASET, REJECTS, KEY = "dataset", "rejects.jsonl", "secret.key"
+DATASET, REJECTS, KEY = place.DATASET, place.REJECTS, "secret.key"
+_OTHER = "give another out"
 Log = Callable[[str], None]
 
 
@@ -91,24 +95,17 @@ def run(
             folder, or nothing can be used. A dataset that is already there stays.
     """
     out = settings.out
-    if settings.scrubber:
-        texts.load_model(settings.scrubber)
-    if not settings.key.exists() and (out / DATASET).exists():
-        raise ValueError(
-            f"{settings.key.name}: the key of the dataset that is there is gone, and with another "
-            "one all pseudonyms would change; put it back (--config.key=FILE), or give another out"
-        )
-    with dataset_files.workplace(out, "run"):
-        Store(out / "stage").clean()
+    inputs = _ready(settings, log)
+    table = sources.table(settings.source)
+    with dataset_files.workplace(out, "run", other=_OTHER):
+        with dataset_files.workplace(out, DATASET, out / DATASET, _OTHER):
+            pass  # Moves a dataset back that a killed run had put aside.
         keys = Keys.load(settings.key)
-        fixed = _fixed(settings, keys)
-        found = sources.read(settings.source)
-        if settings.segment == "totalsegmentator":
-            modalities = {row.modality for row in found.rows}
-            for line in installation.check(settings.totalsegmentator, modalities):
-                log(f"TotalSegmentator: {line}")
-        tasks = studies.tasks(found.rows, keys)
-        log(f"annotate: {len(found.rows)} rows about {len(tasks)} images of studies")
+        memory = patient_splits.remembered(out, keys.fingerprint, settings.keep_splits)
+        Store(out / "stage").clean()
+        given = {keys.pseudonym("patient", p): name for p, name in inputs.published.items()}
+        tasks = studies.tasks(inputs.found.rows, keys)
+        log(f"annotate: {len(inputs.found.rows)} rows about {len(tasks)} images of studies")
         outcomes = engine.run(tasks, settings, workers, beam)
         store = Store(out / "stage")
         results = [
@@ -116,15 +113,14 @@ def run(
             for o, task in zip(outcomes, tasks, strict=True)
             if o.key
         ]
-        table = sources.table(settings.source)
-        rejects = [_of_problem(p, table) for p in found.problems]
+        rejects = [rejects_lib.of_problem(p, table) for p in inputs.found.problems]
         rejects += engine.faults(outcomes, {task.id: task for task in tasks})
         for result in results:
             rejects += result.rejects()
         failed = sum(bool(o.fault) for o in outcomes)
         if not any(o.items for o in outcomes):
-            raise ValueError(_nothing(rejects))
-        made = _assembled(results, rejects, settings, fixed)
+            raise ValueError(rejects_lib.nothing(rejects))
+        made = _assembled(results, rejects, settings, given | inputs.earlier, memory)
     for line in made.pop("said"):
         log(line)
     if failed:
@@ -135,36 +131,56 @@ def run(
     return Made(out / DATASET, failed=failed, **made)
 
 
-def _fixed(settings: Settings, keys: Keys) -> dict[str, str]:
-    """Returns the splits of patients that are given, by pseudonym."""
-    given = sources.splits(settings.source)
-    published = {keys.pseudonym("patient", patient): name for patient, name in given.items()}
-    return published | write.earlier(settings.splits_from, keys.fingerprint)
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    found: Manifest
+    published: dict[str, str]  # The splits that a publisher gives, by the names of the source.
+    earlier: dict[str, str]  # The splits of the setting `splits_from`, by pseudonym.
 
 
-def _nothing(rejects: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the message of a run that would make an empty dataset."""
-    reasons = collections.Counter()
-    for one in rejects:
-        reasons[one["reason"]] += one["count"]
-    most = "; ".join(f"{reason} ({n:,})" for reason, n in reasons.most_common(5))
-    return f"no sentence could be tied to a slice, so nothing was written: {most or 'no rows'}"
+def _ready(settings: Settings, log: Log) -> _Inputs:
+    """Reads the inputs and checks everything that can be checked before a file is written."""
+    out = settings.out
+    if settings.scrubber:
+        texts.load_model(settings.scrubber)
+    place.check(out)
+    splits = settings.keep_splits and (out / place.SPLITS).exists()
+    if not settings.key.exists() and (splits or place.own_card(out / DATASET)):
+        raise ValueError(
+            f"{settings.key.name}: the key of the dataset that is there is gone, and with another "
+            "one all pseudonyms would change; put it back (--config.key=FILE), or give another out"
+        )
+    fingerprint = Keys.load(settings.key).fingerprint if settings.key.exists() else ""
+    earlier = patient_splits.earlier(settings.splits_from, fingerprint)
+    found = sources.read(settings.source)
+    if not found.rows:
+        table = sources.table(settings.source)
+        raise ValueError(
+            rejects_lib.nothing([rejects_lib.of_problem(p, table) for p in found.problems])
+        )
+    published = sources.splits(settings.source)
+    if settings.segment == "totalsegmentator":
+        modalities = {row.modality for row in found.rows}
+        for line in installation.check(settings.totalsegmentator, modalities):
+            log(f"TotalSegmentator: {line}")
+    return _Inputs(found, published, earlier)
 
 
 def _assembled(
     results: Sequence[Result],
     rejects: list[dict[str, Any]],
     settings: Settings,
-    fixed: Mapping[str, str],
+    given: Mapping[str, str],
+    memory: patient_splits.Memory,
 ) -> dict[str, Any]:
     """Writes the dataset and the rejects; returns counts, and lines for the user."""
     out = settings.out
-    with dataset_files.workplace(out, DATASET, out / DATASET) as scratch:
+    with dataset_files.workplace(out, DATASET, out / DATASET, _OTHER) as scratch:
         root = scratch / "new"
         root.mkdir()
         keys = Keys.load(settings.key)
-        written = write.write(results, root, settings, fixed)
-        rejects = sorted(rejects + written.rejects, key=_order)
+        written = write.write(results, root, settings, given, memory)
+        rejects = sorted(rejects + written.rejects, key=rejects_lib.order)
         audit = _audit(results, root / AUDIT)
         facts, left_out = card_counts.count(written.by_split()), card_counts.rejected(rejects)
         content, markdown = card.make(
@@ -178,38 +194,24 @@ def _assembled(
                 "options": _options(settings),
                 "versions": {"big_rad.annotate": settings_lib.code()[:12]},
                 "key": keys.fingerprint,
-                "warnings": written.warnings,
+                "draw": written.assigned.draw,
+                "warnings": written.assigned.warnings,
             }
         )
-        files.write_whole(root / write.CARD, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        files.write_whole(root / place.CARD, json.dumps(content, indent=1, sort_keys=True) + "\n")
         files.write_whole(root / "card.md", markdown)
         page.write(root / "page.html", written.with_splits(), written.picture, rejects, content)
         text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rejects)
+        place.check(out)  # Somebody may have put files there meanwhile.
+        # Until the new dataset is there, only patients of earlier ones are remembered.
+        patient_splits.remember(out, keys.fingerprint, memory.patients)
         files.write_whole(out / REJECTS, text)
         dataset_files.put(root, out / DATASET, scratch)
-    reasons = collections.Counter()
-    for reject in rejects:
-        reasons[reject["what"], reject["reason"]] += reject["count"]
+        everyone = dict(memory.patients) | written.assigned.splits
+        patient_splits.remember(out, keys.fingerprint, everyone)
     said = [f"annotate: {len(written.items)} images in {out / DATASET}"]
-    said += [
-        f"  left out: {n:,} x {what}: {reason}" for (what, reason), n in reasons.most_common(9)
-    ]
+    said += patient_splits.said(written.assigned, memory) + rejects_lib.said(rejects)
     return {"items": len(written.items), "rejects": len(rejects), "said": said}
-
-
-def _order(reject: Mapping[str, Any]) -> tuple:
-    return reject["line"] or 0, reject["stage"], reject["what"], reject["reason"]
-
-
-def _of_problem(problem: Problem, table: str) -> dict[str, Any]:
-    """Returns a problem of the table of a source as a reject."""
-    reason = f"{problem.field}: {problem.message}" if problem.field else problem.message
-    if problem.file != table:
-        reason = f"{problem.file}: {reason}"
-    what = "row" if problem.level == "error" else "warning"
-    return {
-        "line": problem.line or 0, "stage": "manifest", "what": what, "reason": reason, "count": 1,
-    }  # fmt: skip
 
 
 def _audit(results: Sequence[Result], path: Path) -> dict[str, dict[str, int]]:
@@ -275,7 +277,7 @@ def settings_of(config: ml_collections.ConfigDict) -> Settings:
         **{
             k: c[k]
             for k in ("nifti_image_numbers", "patterns", "scrubber", "templates", "seed",
-                      "questions")
+                      "keep_splits", "questions")
         },
     )  # fmt: skip
 
@@ -289,6 +291,9 @@ def _fields() -> tuple[str, ...]:
     own = [f.name for f in dataclasses.fields(Settings)]
     renamed = {"matching": "match"}
     return (*(renamed.get(n, n) for n in own), "manifest", "importer", "notes", "workers")
+
+
+_LICENCE = {"source", "licence", "note", "pass_on"}
 
 
 def _check(c: Mapping[str, Any]) -> None:
@@ -311,6 +316,13 @@ def _check(c: Mapping[str, Any]) -> None:
     need("templates", _whole(c["templates"], 0), "a whole number of at least 0")
     need("questions", _whole(c["questions"], 0), "a whole number of at least 0")
     need("workers", _whole(c["workers"], 1), "a whole number of at least 1")
+    for one in c["licences"]:
+        # Without a source or a licence the card could not say what is allowed.
+        right = hasattr(one, "items") and {"source", "licence"} <= {*one} <= _LICENCE
+        right = right and all(isinstance(one[k], str) and one[k] for k in ("source", "licence"))
+        right = right and isinstance(one.get("pass_on", True), bool)
+        need("licences", right, "(dict(source='own', licence='none', note='', pass_on=False),)")
+    need("keep_splits", isinstance(c["keep_splits"], bool), "True or False")
     shares = tuple(c["shares"])
     right = len(shares) == 3 and min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6
     need("shares", right, "three shares of train, val and test that add up to 1")
@@ -371,6 +383,7 @@ def main(argv: Sequence[str]) -> int:
     if "--help" in argv or "-h" in argv:
         print(__doc__.strip())
         return 0
+    settings = None
     try:
         config, values = parsed(
             argv, "annotate", "give --config=configs/annotate.py:manifest=FILE,out=DIR"
@@ -379,9 +392,12 @@ def main(argv: Sequence[str]) -> int:
         beam = None if values.beam is None else shlex.split(values.beam)
         made = run(settings, workers=config.workers, beam=beam)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
+        print("interrupted; the same command goes on from there", file=sys.stderr)
         return 130
-    except (OSError, ValueError, Failed) as e:
+    except OSError as e:
+        print(f"error: {place.said(e, settings.out) if settings else e}", file=sys.stderr)
+        return 2
+    except (ValueError, Failed) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
     return 1 if made.failed else 0

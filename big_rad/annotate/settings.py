@@ -22,8 +22,8 @@ _MODULES = (
     "datasets/label_tables.py", "datasets/phantom/words/lexicon.py", "files.py", "pp/example.py",
 )  # fmt: skip
 _LATER = re.compile(
-    r"annotate/(?:__main__|card\w*|check|checks/\w+|engine|page\w*|question_drafts|questions|run|"
-    r"sources|split|text|write)\.py"
+    r"annotate/(?:__main__|card\w*|check|checks/\w+|engine|page\w*|patient_splits|place|"
+    r"question_drafts|questions|rejects|run|sources|split|text|write)\.py"
 )
 
 
@@ -65,6 +65,7 @@ class Settings:
         seed: the seed of all draws.
         shares: the shares of patients in train, val and test.
         splits_from: the dataset of an earlier run, whose patients stay in their splits, or None.
+        keep_splits: whether patients of earlier runs in the same folder stay in their splits.
         questions: the most questions about the finding of an image; 0 makes no questions at all.
         licences: the licences of the sources, as `card.make` takes them.
     """
@@ -82,6 +83,7 @@ class Settings:
     seed: int = 0
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
     splits_from: Path | None = None
+    keep_splits: bool = True
     questions: int = 5
     licences: tuple[Mapping[str, Any], ...] = ()
 

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.ndimage
 from jaxtyping import Float64, Num, UInt8
 
-from big_rad.annotate.volumes import Stored
+from big_rad.annotate.canonical import Stored
 from big_rad.dicom import nifti
 from big_rad.dicom.grid import Grid
 from big_rad.dicom.image import PLANES, Place

@@ -20,6 +20,7 @@ from typing import Any
 
 from big_rad import files, quiet
 from big_rad.annotate import (
+    canonical,
     digests,
     items,
     links,
@@ -33,7 +34,7 @@ from big_rad.annotate.deidentify import identifiers as identifier_lib
 from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.audit import Audit
 from big_rad.annotate.deidentify.keys import Keys
-from big_rad.annotate.faults import Failed, Rejected, unexpected
+from big_rad.annotate.faults import Failed, Rejected, refused, unexpected
 from big_rad.annotate.links import Part
 from big_rad.annotate.manifest import Row
 from big_rad.annotate.results import AUDIT, ITEMS, REJECTS
@@ -44,6 +45,9 @@ from big_rad.annotate.slices import Stack
 from big_rad.annotate.store import Store
 
 STAGE = "items"
+IMAGE, MASK, RESULTS = "the image", "the mask", "the folder of the results"
+NAMES = "the file with the names of the mask"
+_MEMORY = "use fewer workers"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 NOT_READ = "its volume is not used"
 NO_SENTENCE = "has no sentence that describes the images"
@@ -102,22 +106,38 @@ def process(task: Task, settings: Settings) -> Outcome:
 
 
 def _guarded(task: Task, settings: Settings) -> Outcome:
+    doing = _Doing()
     try:
-        work = _Work(task, settings)
+        work = _Work(task, settings, doing)
         key = work.key()
         count = _counted(work.store, key)
         if count is None:
+            doing.what = RESULTS
             with work.store.writing(STAGE, key) as folder:
                 count = work.write(folder)
+                doing.what = RESULTS
         return Outcome(task.id, key, items=count)
     except Failed as e:
         return Outcome(task.id, "", str(e))
     except MemoryError:
-        return Outcome(task.id, "", "the memory was not enough; use fewer workers")
+        return Outcome(task.id, "", f"the memory was not enough for {doing.what}; {_MEMORY}")
     except OSError as e:
-        return Outcome(task.id, "", f"the disk refused ({e.strerror or type(e).__name__})")
+        return Outcome(task.id, "", refused(e, _places(task, settings), doing.what, RESULTS))
     except Exception as e:
         return Outcome(task.id, "", unexpected(e))
+
+
+@dataclasses.dataclass
+class _Doing:
+    what: str = RESULTS  # What is being worked with, in words for a message.
+
+
+def _places(task: Task, settings: Settings) -> list[tuple[str, Path]]:
+    """Returns the files and folders of a task, with what a message calls them."""
+    places = [(RESULTS, settings.out)]
+    for row in task.rows:
+        places += [(IMAGE, row.image), (MASK, row.mask), (NAMES, row.mask_names)]
+    return [(what, path) for what, path in places if path is not None]
 
 
 def _counted(store: Store, key: str) -> int | None:
@@ -130,8 +150,8 @@ def _counted(store: Store, key: str) -> int | None:
 class _Work:
     """The work on one task."""
 
-    def __init__(self, task: Task, settings: Settings):
-        self.task, self._set = task, settings
+    def __init__(self, task: Task, settings: Settings, doing: _Doing):
+        self.task, self._set, self._doing = task, settings, doing
         self.store = Store(settings.out / "stage")
         self._keys = _keys(settings.key)
         self._first = task.rows[0]
@@ -154,10 +174,11 @@ class _Work:
             }
             del held["line"]  # A row that is inserted above must not change the key.
             for field in ("mask", "mask_names"):
-                path = getattr(row, field)
+                path, self._doing.what = getattr(row, field), MASK
                 digest = "" if path is None else digests.of(path, self.store, self._keys)
                 held[f"{field} content"] = digest
             said.append(held | {"text": str(text)})
+        self._doing.what = IMAGE
         return key_of(
             STAGE, volumes.VERSION, code(), self._keys.fingerprint, self.task.id,
             self._set.content(), self._program(),
@@ -174,6 +195,7 @@ class _Work:
     def write(self, folder: Path) -> int:
         """Writes the result into a folder, and returns the number of items."""
         lines: list[dict[str, Any]] = []
+        self._doing.what = IMAGE
         try:
             found = volumes.catalogue(self._first.image, self._first.modality)
             self._seen["files_left_out"].update(found.left_out)
@@ -249,10 +271,13 @@ class _Work:
         if not any(part.report.sentences for part in parts) and not self._set.templates:
             return []
         with self.store.scratch() as scratch:
-            stored = volumes.prepare(volume, scratch)
+            self._doing.what = IMAGE
+            stored = canonical.prepare(volume, scratch)
             self._warn(stored.about["warnings"])
+            self._doing.what = MASK
             segmented = self._segmented(stored, parts, volume, scratch)
             self._warn(segmented.warnings)
+            self._doing.what = "the slices of the image"
             stack = Stack(stored, segmented.labels)
             wanted = [w for part in parts for w in self._wanted(stack, volume, part)]
             if self._set.templates:
@@ -273,15 +298,15 @@ class _Work:
 
     def _segmented(
         self,
-        stored: volumes.Stored,
+        stored: canonical.Stored,
         parts: Sequence[Part],
         volume: volumes.Volume,
         scratch: Path,
     ) -> Segmented:
         if self._set.segment == "precomputed":
             # A mask is that of its row's own volume; another row's may fit as well.
-            masks = {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask and p.own}
-            masks = masks or {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask}
+            masks = {(p.row.mask, p.row.names_of_labels) for p in parts if p.row.mask and p.own}
+            masks = masks or {(p.row.mask, p.row.names_of_labels) for p in parts if p.row.mask}
             if len(masks) != 1:
                 raise Rejected(
                     "its rows name several masks; give one"
@@ -290,7 +315,7 @@ class _Work:
                     "segment=totalsegmentator"
                 )
             (mask, names) = masks.pop()
-            return precomputed.read(mask, stored, names)
+            return precomputed.read(mask, stored, names, volume)
         settings = self._set.totalsegmentator
         key = key_of(
             "labels", volumes.VERSION, self._program(), settings.fast, volume.modality,

@@ -22,6 +22,10 @@ _MARKS = {
 Cells = dict[str, str]
 
 
+class _Pairs(list):
+    """The pairs of a JSON object, in which a key may stand twice."""
+
+
 def read(
     path: Path, column: Callable[[str], str], required: Sequence[str], one_of: Sequence[str] = ()
 ) -> Iterator[tuple[int, Cells | str]]:
@@ -45,6 +49,12 @@ def read(
     readers = dict.fromkeys((".csv", ".tsv", ".txt"), _csv) | {".xlsx": _excel}
     readers |= dict.fromkeys((".jsonl", ".ndjson"), _json)
     reader = readers.get(path.suffix.lower())
+    try:
+        is_folder = path.is_dir()
+    except OSError:
+        is_folder = False  # Opening it says why.
+    if is_folder:
+        raise ValueError(f"{path.name}: is a folder; give the table itself, manifest=FILE")
     if reader is None:
         raise ValueError(
             f"{path.name}: the ending says no format; give a table .csv, .tsv, .xlsx or .jsonl"
@@ -56,8 +66,13 @@ def read(
             _columns, column=column, required=required, one_of=one_of, name=path.name
         )
         yield from reader(path, check, column)
+    except PermissionError:
+        raise ValueError(
+            f"{path.name}: the manifest may not be read; give yourself the permission, also of its "
+            "folders"
+        ) from None
     except OSError as e:
-        raise ValueError(f"{path.name}: cannot be read ({e.strerror})") from None
+        raise ValueError(f"{path.name}: the manifest cannot be read ({e.strerror})") from None
 
 
 def _columns(
@@ -96,7 +111,7 @@ def _decoded(path: Path) -> str:
         line = data[: e.start].count(b"\n") + 1
         raise ValueError(
             f"{path.name}:{line}: not UTF-8; convert the file, for example with iconv -f "
-            "ISO-8859-1 -t UTF-8, or save it as CSV in UTF-8"
+            "WINDOWS-1252 -t UTF-8, or save it as CSV in UTF-8"
         ) from None
 
 
@@ -140,24 +155,28 @@ def _json(
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
+            row = json.loads(text, object_pairs_hook=_Pairs)
         except (ValueError, RecursionError):
             yield line, "is no JSON; write one object a line"
             continue
-        if not isinstance(row, dict):
+        if not isinstance(row, _Pairs):
             yield line, "is no JSON object; write one object a line"
             continue
-        for key in row:
+        for key, _ in row:
             if key not in known:
                 try:
                     known[key] = column(key)
                 except ValueError as e:
                     raise ValueError(f"{path.name}:{line}: {e}") from None
-        if any(isinstance(v, dict | list) for v in row.values()):
+        columns = [known[key] for key, _ in row]
+        if twice := sorted({c for c in columns if columns.count(c) > 1}):
+            yield line, f"has the key {twice[0]!r} twice; keep one"
+            continue
+        if any(isinstance(v, list) for _, v in row):
             yield line, "a value is a list or an object; write texts and numbers only"
             continue
         # What a row of JSON leaves out is an empty cell.
-        yield line, {known[k]: _text(v) for k, v in row.items()}
+        yield line, {known[k]: _text(v) for k, v in row}
 
 
 def _excel(

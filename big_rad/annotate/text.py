@@ -162,7 +162,7 @@ def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
         except UnicodeDecodeError as e:
             raise ValueError(
                 f"{name}: line {number}: byte {e.start + 1} is not UTF-8; convert the file, for "
-                f"example with iconv -f ISO-8859-1 -t UTF-8. The output ends before this line"
+                f"example with iconv -f WINDOWS-1252 -t UTF-8. The output ends before this line"
             ) from e
 
 

@@ -18,15 +18,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from big_rad import extras, files
-from big_rad.annotate import leaks, questions, split
-from big_rad.annotate.results import Result
+from big_rad.annotate import patient_splits, questions
+from big_rad.annotate.patient_splits import PROVENANCE
+from big_rad.annotate.results import Light, Result
 from big_rad.annotate.settings import Settings
 from big_rad.datasets.refrad2d.source import MODALITIES, SPLITS, Places
 from big_rad.dicom import read as dicom_read
@@ -53,7 +54,6 @@ _SCHEMA = pa.schema({
     "rsopid": pa.string(), "patient": pa.string(), "modality": pa.string(),
     "body_part": pa.string(), "english": _LANGUAGE, "german": _LANGUAGE,
 })  # fmt: skip
-PROVENANCE, CARD = "provenance.jsonl", "card.json"
 TWICE = "the same slice with the same sentences is there twice"
 
 
@@ -63,16 +63,14 @@ class Written:
 
     Attributes:
         items: what is remembered of the items, in their order.
-        splits: {patient: "train", "val" or "test"}.
+        assigned: the splits of the patients.
         questions: {(split, source and type): number of questions}.
-        warnings: sentences on the splits.
         rejects: the rejects of this stage.
     """
 
-    items: list["Light"]
-    splits: dict[str, str]
+    items: list[Light]
+    assigned: patient_splits.Assigned
     questions: dict[tuple[str, str], int]
-    warnings: list[str]
     rejects: list[dict[str, Any]]
 
     def by_split(self) -> dict[str, Iterator[dict[str, Any]]]:
@@ -80,11 +78,11 @@ class Written:
         return {name: self._of(name) for name in SPLITS.values()}
 
     def _of(self, name: str) -> Iterator[dict[str, Any]]:
-        return (one.item() for one in self.items if self.splits[one.patient] == name)
+        return (one.item() for one in self.items if self.assigned.splits[one.patient] == name)
 
     def with_splits(self) -> Iterator[dict[str, Any]]:
         """Yields all items, each with its `split`."""
-        return (one.item() | {"split": self.splits[one.patient]} for one in self.items)
+        return (one.item() | {"split": self.assigned.splits[one.patient]} for one in self.items)
 
     def picture(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns the pixels and the label map of an item."""
@@ -95,39 +93,12 @@ class Written:
         return shown.pixels, segmap
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Light:
-    """What is remembered of an item.
-
-    Attributes:
-        id, patient, modality, plane: as in the item.
-        classes: the ids of the classes that its keywords name.
-        phash: the perceptual hash of its pixels.
-        result: the result that it is in.
-        place: where its line begins in the items of the result, in bytes.
-    """
-
-    id: str
-    patient: str
-    modality: str
-    plane: str
-    classes: tuple[int, ...]
-    phash: str
-    result: Result
-    place: int
-
-    @property
-    def folder(self) -> Path:
-        """The folder of its files."""
-        return self.result.folder
-
-    def item(self) -> dict[str, Any]:
-        """Returns the whole item."""
-        return self.result.item(self.place)
-
-
 def write(
-    results: Sequence[Result], root: Path, settings: Settings, fixed: Mapping[str, str]
+    results: Sequence[Result],
+    root: Path,
+    settings: Settings,
+    given: Mapping[str, str],
+    memory: patient_splits.Memory,
 ) -> Written:
     """Writes images, label maps, texts, boxes, splits and provenance.
 
@@ -135,10 +106,11 @@ def write(
         results: the results, in the order of the dataset.
         root: the empty folder of the dataset.
         settings: the settings of the run.
-        fixed: the splits of patients that are given, by pseudonym.
+        given: the splits of patients that are given, by pseudonym.
+        memory: the splits of earlier runs.
     """
     light, rejects = _read(results)
-    splits, warnings = _splits(light, settings, fixed)
+    assigned = patient_splits.assign(light, settings, given, memory)
     said: dict[tuple[str, str], dict[str, list[str]]] = collections.defaultdict(dict)
     places = Places.under(root)
     with (
@@ -147,7 +119,7 @@ def write(
         _lines(root / PROVENANCE) as provenance,
     ):
         for one in light:
-            item, name = one.item(), splits[one.patient]
+            item, name = one.item(), assigned.splits[one.patient]
             _put(one, places)
             boxes[one.modality](one.id, _entry(item))
             parquet.add(item, name)
@@ -160,51 +132,7 @@ def write(
             path.parent.mkdir(parents=True, exist_ok=True)
             content = dict(sorted(said[theirs, modality].items()))
             files.write_whole(path, json.dumps(content, ensure_ascii=False, indent=1))
-    return Written(light, splits, dict(parquet.questions), warnings, rejects)
-
-
-def _splits(
-    light: Sequence[Light], settings: Settings, fixed: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
-    """Returns the split of each patient, and warnings."""
-    joined = leaks.joined(
-        leaks.near({i.id: i.phash for i in light}), {i.id: i.patient for i in light}
-    )
-    patients, warnings = _summaries(light), []
-    joined, apart = _without_conflicts(joined, fixed)
-    splits = split.assign(patients, settings.shares, settings.seed, joined, fixed)
-    warnings += split.warnings(patients, splits)
-    if joined:
-        together = len(set().union(*joined))
-        warnings.append(
-            f"{together} patients share nearly the same image with another patient, as one person "
-            "under two names does; such patients are kept in one split"
-        )
-    if apart:
-        warnings.append(
-            f"{apart} patients whose splits were given share nearly the same image with a patient "
-            "of another given split; they stay where they were, and count as leaks"
-        )
-    return splits, warnings
-
-
-def _without_conflicts(
-    joined: Sequence[set[str]], fixed: Mapping[str, str]
-) -> tuple[list[set[str]], int]:
-    """Returns groups of patients without those whose given splits differ, and their number."""
-    whole: list[set[str]] = []
-    for group in joined:  # Groups that overlap are one.
-        touching = [w for w in whole if w & group]
-        whole = [w for w in whole if not w & group] + [set().union(group, *touching)]
-    conflicts = {
-        p
-        for group in whole
-        if len({fixed[p] for p in group if p in fixed}) > 1
-        for p in group
-        if p in fixed
-    }
-    kept = [group - conflicts for group in joined]
-    return [group for group in kept if len(group) > 1], len(conflicts)
+    return Written(light, assigned, dict(parquet.questions), rejects)
 
 
 def _read(results: Sequence[Result]) -> tuple[list[Light], list[dict[str, Any]]]:
@@ -234,46 +162,6 @@ def _read(results: Sequence[Result]) -> tuple[list[Light], list[dict[str, Any]]]
 def _hashed(said: object) -> str:
     """Returns a short digest of texts."""
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
-
-
-def _summaries(light: Iterable[Light]) -> list[split.PatientSummary]:
-    modalities = collections.defaultdict(collections.Counter)
-    classes = collections.defaultdict(collections.Counter)
-    for one in light:
-        modalities[one.patient][one.modality] += 1
-        classes[one.patient].update(one.classes)
-    return [
-        split.PatientSummary(p, dict(modalities[p]), dict(classes[p])) for p in sorted(modalities)
-    ]
-
-
-def earlier(dataset: Path | None, fingerprint: str) -> dict[str, str]:
-    """Returns the splits of the patients of an earlier dataset.
-
-    Args:
-        dataset: the folder of the earlier dataset, or None.
-        fingerprint: the fingerprint of the key of this run.
-
-    Raises:
-        ValueError: the dataset cannot be read, or its pseudonyms come from another key.
-    """
-    if dataset is None:
-        return {}
-    try:
-        key = json.loads((dataset / CARD).read_text(encoding="utf-8"))["key"]
-        with open(dataset / PROVENANCE, encoding="utf-8") as lines:
-            found = {x["patient"]: x["split"] for x in map(json.loads, lines)}
-    except (OSError, ValueError, KeyError) as e:
-        raise ValueError(
-            f"config.splits_from: {CARD} or {PROVENANCE} cannot be read ({type(e).__name__}); give "
-            "the folder `dataset` of an earlier run"
-        ) from None
-    if key != fingerprint:
-        raise ValueError(
-            "config.splits_from: the earlier dataset has pseudonyms of another key, so no patient "
-            "would be found again; pass its key, --config.key=EARLIER/secret.key"
-        )
-    return found
 
 
 def _put(one: Light, places: Places) -> None:

@@ -34,7 +34,9 @@ def sha256(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def workplace(root: Path, name: str, made: Path | None = None) -> Iterator[Path]:
+def workplace(
+    root: Path, name: str, made: Path | None = None, other: str = "pass another --data_dir"
+) -> Iterator[Path]:
     """Yields an empty folder `root`/.building-`name` to one process at a time, then removes it.
 
     Files that a killed process left in the folder are removed first.
@@ -44,12 +46,13 @@ def workplace(root: Path, name: str, made: Path | None = None) -> Iterator[Path]
         name: the name of the thing that is being built.
         made: the place to which `put` will move the result. If a process was killed within `put`,
             the dataset that had been in this place is moved back.
+        other: what the user can do instead of waiting, if another process is using the folder.
 
     Raises:
         ValueError: Another process is using the folder.
     """
     folder = root / f".building-{name}"
-    with _locked(folder):
+    with _locked(folder, other):
         old = folder / _OLD
         if made is not None and old.exists() and not made.exists():
             old.rename(made)
@@ -82,16 +85,16 @@ def put(new: Path, made: Path, scratch: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, other: str) -> Iterator[None]:
     """Makes a folder and holds its lock, which the system releases when the process ends."""
-    file = _lock(folder)
+    file = _lock(folder, other)
     while file is None:  # The process that held the lock has just removed the folder.
-        file = _lock(folder)
+        file = _lock(folder, other)
     with file:
         yield
 
 
-def _lock(folder: Path) -> IO[bytes] | None:
+def _lock(folder: Path, other: str) -> IO[bytes] | None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _LOCK
     try:
@@ -106,7 +109,7 @@ def _lock(folder: Path) -> IO[bytes] | None:
         file.close()
         what = folder.name.removeprefix(".building-")
         raise ValueError(
-            f"{what} is being built by another process; wait for it, or pass another --data_dir"
+            f"{what} is being built by another process; wait for it, or {other}"
         ) from None
     except FileNotFoundError:
         pass

@@ -96,10 +96,17 @@ def read_names(path: Path) -> dict[int, str]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise TableError(f"{path.name}: not UTF-8; save it as UTF-8") from None
+    except IsADirectoryError:
+        raise TableError(f"{path.name}: is a folder; give a file") from None
     except OSError as e:
-        raise TableError(f"{path.name}: cannot be read ({type(e).__name__})") from None
-    found = _of_json(text) if text.lstrip()[:1] in ("{", "[") else _of_lines(text)
-    found = {k: v for k, v in found.items() if k}
+        raise TableError(
+            f"{path.name}: cannot be read ({type(e).__name__}); check its path and permissions"
+        ) from None
+    pairs = _of_json(text) if text.lstrip()[:1] in ("{", "[") else _of_lines(text)
+    found: dict[int, str] = {}
+    for label, name in pairs:
+        if label and found.setdefault(label, name) != name:
+            raise TableError(f"{path.name}: label {label} has two names; keep one")
     if not found:
         raise TableError(
             f'{path.name}: no table of labels; give lines such as "5 liver", or {{"5": "liver"}}'
@@ -127,15 +134,30 @@ def pairs(value: object) -> dict[int, str]:
     return found
 
 
-def _of_json(text: str) -> dict[int, str]:
+def _of_json(text: str) -> list[tuple[int, str]]:
+    """Returns (label, name) of a table; a label that stands twice is there twice."""
+    again: list[tuple[int, str]] = []
+
+    def of_object(items: list[tuple[str, object]]) -> dict[str, object]:
+        made = {}
+        for key, other in items:
+            if key in made and made[key] != other:
+                again.extend(pairs({key: made[key]}).items())
+            made[key] = other
+        labels = [v for v in made.values() if _is_label(v)]
+        if len(labels) == len(made):  # {"liver": 5}: two names may have one label.
+            again.extend(p for key, other in made.items() for p in pairs({key: other}).items())
+        return made
+
     try:
-        return pairs(json.loads(text))
+        found = pairs(json.loads(text, object_pairs_hook=of_object))
     except (ValueError, RecursionError):
-        return {}
+        return []
+    return [*found.items(), *again] if found else []
 
 
-def _of_lines(text: str) -> dict[int, str]:
-    found = {}
+def _of_lines(text: str) -> list[tuple[int, str]]:
+    found = []
     for line in text.splitlines():
         match = _LINE.match(line)
         if not match or int(match[1]) > _MAX_LABEL:
@@ -148,7 +170,7 @@ def _of_lines(text: str) -> dict[int, str]:
             # A line of 3D Slicer goes on with red, green, blue and opacity.
             name = re.sub(r"(\s+[\d.]+)+$", "", name)
         if name.strip().lower() not in _NAMES_OF_BACKGROUND:
-            found[int(match[1])] = name.strip()
+            found.append((int(match[1]), name.strip()))
     return found
 
 

@@ -17,7 +17,14 @@ import numpy as np
 from jaxtyping import Integer
 
 from big_rad.dicom import nifti, unpack
-from big_rad.dicom.errors import FrameError, GeometryError, GridError, NotAnImageError, ReadError
+from big_rad.dicom.errors import (
+    FrameError,
+    GeometryError,
+    GridError,
+    NotAnImageError,
+    ReadError,
+    UnsupportedError,
+)
 from big_rad.dicom.image import Place, Slice, compact, in_blocks
 
 # Headers are rounded, so image and volume may differ a little. The first two limits are distances
@@ -65,7 +72,15 @@ def read_labels(
             lies.
         ReadError: the file cannot be used; see the other subclasses.
     """
-    return _reading(path, lambda volume: _labels_on(volume, image, frame, image.plane or plane))
+
+    def placed(volume: nifti.Volume) -> Labels:
+        if volume.contradiction:
+            raise GridError(f"{volume.name}: {volume.contradiction}")
+        found = _labels_on(volume, image, frame, image.plane or plane)
+        said = tuple(f"{volume.name}: {warning}" for warning in volume.warnings)
+        return dataclasses.replace(found, warnings=said + found.warnings)
+
+    return _reading(path, placed)
 
 
 def read_in_order(
@@ -120,8 +135,17 @@ def table_of(volume: nifti.Volume) -> dict[int, str]:
 
     Args:
         volume: a label volume.
+
+    Raises:
+        UnsupportedError: a label has two names.
     """
-    return dict(_names(volume))
+    found: dict[int, str] = {}
+    for label, name in _names(volume):
+        if found.setdefault(label, name) != name:
+            raise UnsupportedError(
+                f"{volume.name}: label {label} has two names in the table of the file; correct it"
+            )
+    return found
 
 
 def _reading(path: str | pathlib.Path, use: Callable[[nifti.Volume], Any]) -> Any:

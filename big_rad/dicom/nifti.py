@@ -33,6 +33,11 @@ _MAX_SIDE = 32767
 _PIECE = 1 << 20
 _MAX_EXTENSIONS = 1 << 20
 _TO_MM = {"meter": 1e3, "micron": 1e-3}
+_FORMS_APART = 0.25  # The most, in voxels, that sform and qform differ by rounding.
+_SAME_CODE = (
+    "and both have the same code, so which of them is right is unknown; find out on which side of "
+    "the image the patient's left lies, and save the file with the right affine in both"
+)
 
 
 def is_nifti(head: bytes) -> bool:
@@ -87,6 +92,9 @@ class Volume:
             back, z to the head), or None if the file does not give one.
         rescale: the slope and the intercept of the values.
         warnings: sentences that each say what was guessed.
+        contradiction: what is wrong if sform and qform have the same code but place the voxels
+            differently, so that nobody knows which of them is right; otherwise "". `affine` is
+            then that of the sform, as in nibabel, and `warnings` says so.
         intent: the intent code of the file, such as 1002 for a map of labels.
     """
 
@@ -112,6 +120,10 @@ class Volume:
         unit, self.warnings = _mm(header)
         if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
             self.affine = np.diag([*TO_DICOM * unit, 1.0]) @ _affine(header, name)
+        differs = _differing_forms(header, self.shape)
+        self.warnings += (f"{differs}; the sform is used",) if differs else ()
+        same = int(header["sform_code"]) == int(header["qform_code"])
+        self.contradiction = f"{differs}, {_SAME_CODE}" if differs and same else ""
         self._little = header.endianness == "<"
         self.intent = int(header["intent_code"])
 
@@ -329,6 +341,35 @@ def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
     return affine
+
+
+def _differing_forms(header: nib.Nifti1Header, shape: tuple[int, int, int]) -> str:
+    """Returns a clause on how far sform and qform place a voxel apart, "" if they agree.
+
+    A qform cannot say that the axes of a volume are not perpendicular, so it is compared with the
+    nearest matrix that it can hold.
+    """
+    if int(header["sform_code"]) <= 0 or int(header["qform_code"]) <= 0:
+        return ""
+    sform = np.asarray(header.get_sform(), float)
+    try:
+        qform = np.asarray(header.get_qform(), float)
+        other = header.copy()
+        other.set_qform(sform, strip_shears=True)
+        nearest = np.asarray(other.get_qform(), float)
+    except (ValueError, np.linalg.LinAlgError, nib.spatialimages.HeaderDataError):
+        return ""  # The qform is impossible and says nothing, or `_affine` refuses the sform.
+    if not np.isfinite(qform).all() or abs(np.linalg.det(qform[:3, :3])) < 1e-12:
+        return ""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    both = [corners @ made[:3, :3].T + made[:3, 3] for made in (nearest, qform)]
+    apart = np.linalg.norm(both[0] - both[1], axis=1).max()
+    size = np.linalg.norm(qform[:3, :3], axis=0).min()
+    if apart <= _FORMS_APART * size:
+        return ""
+    return (
+        f"the sform and the qform of the file place a voxel up to {apart / size:.2g} voxels apart"
+    )
 
 
 def _check_frame(count: int, frame: int | None, plane: str, name: str) -> int:

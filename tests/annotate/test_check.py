@@ -2,16 +2,19 @@
 
 import csv
 import dataclasses
+import os
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
 
-from big_rad.annotate import check, manifest, volumes
+from big_rad.annotate import canonical, check, manifest, volumes
 from big_rad.annotate.checks import estimate as estimate_lib
 from big_rad.annotate.checks import texts
 from big_rad.annotate.settings import Settings, Source
@@ -119,6 +122,15 @@ def turn(path):
     nib.save(image.as_reoriented([[1, -1], [0, 1], [2, 1]]), path)
 
 
+def mirror_qform(path, code=1):
+    """Lets the qform say another side than the sform; code is that of the sform."""
+    image = nib.load(path)
+    image.set_qform(np.diag([-1.0, 1, 1, 1]) @ image.affine, 1)
+    image.set_sform(image.affine, code)
+    data = np.asarray(image.dataobj)
+    nib.save(nib.Nifti1Image(data, None, image.header), path)
+
+
 def folder_of(source, names):
     folder = source.root / "masks"
     folder.mkdir()
@@ -152,17 +164,29 @@ NIFTI = {
         lambda s: s.path(0, "mask").write_bytes(b"x" * 999), "error", 2, "mask", "the mask"),
     "mask elsewhere": (lambda s: shift(s.path(0, "mask")), "error", 2, "mask", "not lie on"),
     "mask of another shape": (lambda s: crop(s.path(0, "mask")), "error", 2, "mask", "voxels and"),
+    "image with two sides": (
+        lambda s: mirror_qform(s.path(0, "image")), "error", 2, "image", "which of them is right"),
+    "image with another qform": (
+        lambda s: mirror_qform(s.path(0, "image"), 2), "warning", 2, "image", "sform is used"),
+    "mask with two sides": (
+        lambda s: mirror_qform(s.path(0, "mask")), "error", 2, "mask", "which of them is right"),
+    "mask with another qform": (
+        lambda s: mirror_qform(s.path(0, "mask"), 2), "warning", 2, "mask", "sform is used"),
     "several masks": (
         lambda s: set_row(s, 1, mask="m1.nii.gz"), "error", 4, "mask", "differs from that of line"),
     "folder without a class": (
         lambda s: folder_of(s, ["a", "b"]), "error", 2, "mask", "named after a class"),
     "folder with another file": (
         lambda s: folder_of(s, ["liver", "b"]), "warning", 2, "mask", "are no class: 1"),
-    "mask without names": (lambda s: None, "warning", 2, "mask", "taken for class ids"),
+    "mask without names": (
+        lambda s: set_row(s, 0, mask_names=""), "error", 2, "mask", "no names for its numbers"),
     "missing names file": (
         lambda s: set_row(s, 0, mask_names="n.json"), "error", 2, "mask_names", "cannot be read"),
     "missing report": (
-        lambda s: set_row(s, 0, report="r.txt"), "error", 2, "report", "correct its path"),
+        lambda s: set_row(s, 0, report="r.txt"), "error", 2, "report", "check its path"),
+    "report that is a folder": (
+        lambda s: [(s.root / "r").mkdir(), set_row(s, 0, report="r")], "error", 2, "report",
+        "is a folder; give a file"),
     "report in Latin-1": (
         lambda s: text_file(s, "Größe".encode("latin-1")), "error", 2, "report", "not UTF-8"),
     "empty report": (lambda s: text_file(s, b" \n"), "error", 2, "report", "empty"),
@@ -254,6 +278,22 @@ def one_patient_two_studies(source):
     same(source, "StudyInstanceUID")
 
 
+def one_patient(source):
+    """Gives the image of rows 2 and 3 the patient of rows 0 and 1."""
+    for number in (2, 3):
+        source[number]["patient"] = source[0]["patient"]
+    for number, name in ((0, "Doe^Jane"), (2, "Roe^Mary")):
+        source.edit_headers(number, PatientName=name, PatientBirthDate="19500102")
+
+
+def shared_number(source, series):
+    """Gives both series of an image the same SeriesNumber, which the row or its text names."""
+    second_series(source)
+    source.edit_headers(0, SeriesNumber=9)
+    source[0]["series"] = series
+    source[0]["report"] = "Leber normal (Serie 9)." if not series else "Leber normal."
+
+
 DICOM = {
     "other modality": (
         lambda s: [set_row(s, n, modality={"CT": "MR", "MR": "CT"}[s[0]["modality"]])
@@ -265,6 +305,10 @@ DICOM = {
         lambda s: set_row(s, 0, report="Leber normal (Serie 77, Bild 3)."), "warning", 2, "report",
         "a series that the image does not have"),
     "several series": (second_series, "warning", 2, "series", "none is named"),
+    "two series of the number": (
+        lambda s: shared_number(s, "9"), "error", 2, "series", "that several series of the image"),
+    "two series of the number in the text": (
+        lambda s: shared_number(s, ""), "warning", 2, "report", "that several series of the"),
     "unknown InstanceNumber": (
         lambda s: set_row(s, 0, slice="999"), "error", 2, "slice", "InstanceNumber"),
     "left out files": (
@@ -277,6 +321,13 @@ DICOM = {
     "same StudyInstanceUID": (
         lambda s: same(s, "StudyInstanceUID"), "error", 4, "patient", "StudyInstanceUID"),
     "same pixels": (same_pixels, "error", 4, "patient", "the same pixels"),
+    "one id, two PatientIDs": (
+        lambda s: one_patient(s), "warning", 4, "patient", "the images have another PatientID"),
+    "one id, two names": (
+        lambda s: [one_patient(s), same(s, "PatientID")], "warning", 4, "patient",
+        "another name or day of birth"),
+    "another date": (
+        lambda s: set_row(s, 0, date="2019-02-01"), "warning", 2, "date", "StudyDate"),
     "one study under two ids": (one_patient_two_studies, "warning", 4, "study", "there twice"),
 }  # fmt: skip
 
@@ -286,6 +337,13 @@ def test_a_problem_of_dicom_studies_is_found(dicom, name):
     change, *expected = DICOM[name]
     change(dicom)
     assert has(dicom.check(), *expected)
+
+
+def test_two_studies_of_one_person_and_the_right_date_are_no_problem(dicom):
+    one_patient(dicom)
+    same(dicom, "PatientID", "PatientName")
+    said = [p for p in dicom.check() if p.field in ("patient", "date")]
+    assert said == [] and dicom[0]["date"] == "2021-05-03"
 
 
 def test_what_stands_in_place_of_a_name_is_no_person(dicom):
@@ -314,6 +372,22 @@ def test_a_dicom_seg_is_checked_by_its_header(written, dicom):
     assert has(dicom.check(), "error", at + 2, "mask", "voxels off")
     path.write_bytes(path.read_bytes()[:700])
     assert has(dicom.check(), "error", at + 2, "mask", "DICOM SEG")
+
+
+def test_a_dicom_seg_of_other_images_is_an_error(dicom):
+    pytest.importorskip("highdicom")
+    at = next(n for n, row in enumerate(dicom.rows) if row["mask"].endswith("_seg.dcm"))
+    path = dicom.path(at, "mask")
+    ds = pydicom.dcmread(path)
+    ds.FrameOfReferenceUID = "1.2.3.4"
+    for item in ds.ReferencedSeriesSequence:
+        item.SeriesInstanceUID = "1.2.3.4.5"
+    for element in ds.iterall():
+        if element.keyword == "ReferencedSOPInstanceUID":
+            element.value += ".1"
+    ds.save_as(path)
+    for pixels in (False, True):
+        assert has(dicom.check(pixels=pixels), "error", at + 2, "mask", "made for other images")
 
 
 def test_only_the_pixels_tell_a_damaged_volume(nifti):
@@ -420,6 +494,48 @@ def test_the_grid_that_headers_tell_is_that_of_the_voxels(kind, request, tmp_pat
         volume = volumes.catalogue(row.image, row.modality).volumes[0]
         folder = tmp_path / f"line{row.line}"
         folder.mkdir()
-        told, made = volumes.grid(volume), volumes.prepare(volume, folder)
+        told, made = canonical.grid(volume), canonical.prepare(volume, folder)
         assert told.shape == made.shape
         np.testing.assert_array_equal(told.affine, made.affine)
+
+
+def closed(*arguments):
+    """Runs the command as a user who must obey permissions, which root does not have to."""
+    command = [sys.executable, "-m", "big_rad.annotate", *arguments]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may read everything")
+        drop = "-dac_override,-dac_read_search"
+        command = ["setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}", *command]
+    env = os.environ | {"PYTHONPATH": str(small_studies.ROOT)}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=small_studies.ROOT, env=env, timeout=300
+    )
+
+
+def test_files_that_may_not_be_read_are_named_by_what_they_are(nifti):
+    (nifti.root / "folder").mkdir()
+    shutil.copy(nifti.path(2, "image"), nifti.root / "folder" / "i.nii.gz")
+    (nifti.root / "r.txt").write_text("Leber normal.")
+    set_row(nifti, 2, image="folder/i.nii.gz")
+    set_row(nifti, 3, image="folder/i.nii.gz")
+    set_row(nifti, 4, report="r.txt")
+    nifti.check()  # Writes the manifest.
+    for name in (nifti[0]["mask"], "folder", "r.txt"):
+        (nifti.root / name).chmod(0)
+    try:
+        recipe = f"--config=configs/annotate.py:manifest={nifti.table},out={nifti.root / 'out'}"
+        said = closed("check", recipe)
+        assert "manifest.csv:2: mask: the mask may not be read; give yourself" in said.stdout
+        assert "manifest.csv:6: image: the image may not be read; give yourself" in said.stdout
+        line = "manifest.csv:10: report: the file of the report may not be read"
+        assert line in said.stdout and said.returncode == 1
+        done = closed("run", recipe)
+        assert "the mask may not be read" in done.stdout + done.stderr
+        assert "the image may not be read" in done.stdout + done.stderr
+        nifti.table.chmod(0)
+        assert "manifest.csv: the manifest may not be read" in closed("check", recipe).stderr
+        assert "Errno" not in said.stdout + said.stderr + done.stdout + done.stderr
+    finally:
+        for path in (nifti.table, nifti.root / "folder"):
+            path.chmod(0o755)

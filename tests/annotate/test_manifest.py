@@ -90,6 +90,14 @@ def test_unknown_and_missing_columns_are_all_named_at_once(tmp_path):
     assert "'languages'" in said and "columns are missing: modality, language, report" in said
 
 
+def test_a_table_without_names_of_columns_is_an_error_that_quotes_no_cell(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("schmidt,s1,schmidt/ct.nii.gz,CT,de,Leber normal.\n")
+    with pytest.raises(ValueError, match="the first line, which holds those of columns") as caught:
+        manifest.read(path)
+    assert "schmidt" not in str(caught.value)
+
+
 def test_headers_may_be_written_in_capitals_and_with_spaces(tmp_path):
     path = tmp_path / "m.csv"
     path.write_text("Patient;STUDY;Image;Modality;Language;Report;Patient Name;Mask-Names\n"
@@ -107,6 +115,11 @@ def test_headers_may_be_written_in_capitals_and_with_spaces(tmp_path):
         ({"report": ""}, "report"), ({"slice": "-1"}, "slice"), ({"slice": "7.5"}, "slice"),
         ({"series": "four"}, "series"), ({"plane": "oblique"}, "plane"),
         ({"date": "13.13.2021"}, "date"), ({"image": "a\0b"}, "image"),
+        ({"report": r"{\rtf1\ansi Leber normal.\par}"}, "report"),
+        ({"report": "<p>Leber normal.</p>"}, "report"),
+        ({"report": "LWK 1\x962 normal."}, "report"),
+        ({"clinical": "Schmerz\x85 seit gestern"}, "clinical"),
+        ({"patient_name": "\x8aimek, Adam"}, "patient_name"),
     ],
 )  # fmt: skip
 def test_a_wrong_cell_is_a_problem_with_line_and_field_that_quotes_nothing(tmp_path, cells, field):
@@ -136,8 +149,19 @@ def test_a_report_may_be_a_file_and_is_read_when_it_is_needed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "data, said", [("Nierenzyste, größer".encode("latin-1"), "not UTF-8"), (b" \n", "empty"),
-                   (b"x" * ((1 << 20) + 1), "longer")],
+    "data, said", [("Nierenzyste, größer".encode("latin-1"), "WINDOWS-1252"), (b" \n", "empty"),
+                   (b"x" * ((1 << 20) + 1), "longer"),
+                   (rb"{\rtf1\ansi\deff0 Zyste der linken Niere.\par}", "is RTF; save it as plain"),
+                   (b"\xef\xbb\xbf" + rb"{\rtf1 Zyste.}", "is RTF"),
+                   (b"%PDF-1.7\n1 0 obj", "is a PDF; save it as plain"),
+                   (b"PK\x03\x04word/document.xml", "zip file"),
+                   (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old file of Word"),
+                   (b"<!DOCTYPE html><p>Leber normal.</p>", "is HTML"),
+                   (b"Leber normal.<br/>Milz normal.", "is HTML"),
+                   (b"Zyste der linken Niere, gr&ouml;&szlig;er.", "is HTML"),
+                   ("Leber normal.".encode("utf-16"), "UTF-16"),
+                   (b"Leber\0normal", "is no text"),
+                   ("LWK 1\x962 mit Fraktur".encode(), "iconv -f WINDOWS-1252")],
 )  # fmt: skip
 def test_a_file_that_is_no_report_is_rejected_with_the_remedy(tmp_path, data, said):
     (tmp_path / "r.txt").write_bytes(data)
@@ -150,7 +174,7 @@ def test_a_file_that_is_no_report_is_rejected_with_the_remedy(tmp_path, data, sa
     "name, data, said",
     [
         ("m.csv", "patient,ä\n".encode("utf-16"), "UTF-16"),
-        ("m.csv", b"patient,\xe4\n", "m.csv:1: not UTF-8"),
+        ("m.csv", b"patient,\xe4\n", "m.csv:1: not UTF-8.*WINDOWS-1252"),
         ("m.xlsx", b"PK\x03\x04broken", "cannot be read as Excel"),
         ("m.csv", b"PK\x03\x04", "a zip file"),
         ("m.xls", b"", "the ending says no format"),
@@ -180,3 +204,49 @@ def test_many_rows_are_all_read(tmp_path):
     line = "P{0},S{0},images/{0}.nii.gz,CT,de,reports/{0}.txt\n"
     path.write_text(",".join(ROW) + "\n" + "".join(line.format(n) for n in range(20_000)))
     assert len(manifest.read(path).rows) == 20_000
+
+
+def test_the_column_mask_names_is_a_file_or_the_word_for_a_table_of_numbers(tmp_path):
+    rows = [ROW | {"mask_names": name} for name in ("n.json", "Total_MR", "class_ids")]
+    rows = [row | {"study": f"S{n}"} for n, row in enumerate(rows)]
+    found = manifest.read(table(tmp_path / "m.csv", rows)).rows
+    assert [row.names_of_labels for row in found] == [tmp_path / "n.json", "total_mr", "class_ids"]
+    assert [row.mask_names for row in found] == [tmp_path / "n.json", None, None]
+
+
+@pytest.mark.parametrize("name", ["r.rtf", "r.PDF", "berichte/r.docx", "r.doc", "r.html"])
+def test_the_path_of_a_file_that_is_missing_is_not_taken_for_a_report(tmp_path, name):
+    (row,) = manifest.read(table(tmp_path / "m.csv", [ROW | {"report": name}])).rows
+    with pytest.raises(Rejected, match="cannot be read"):
+        manifest.report_text(row)
+
+
+def test_comparisons_and_bold_headings_are_no_markup(tmp_path):
+    text = "<b>Befund:</b> Zyste < 5 mm, Leber > 15 cm. p<0.05 & Milz frei. R&D."
+    assert manifest.read(table(tmp_path / "m.csv", [ROW | {"report": text}])).problems == ()
+
+
+def test_a_folder_is_no_report(tmp_path):
+    (tmp_path / "befunde").mkdir()
+    (row,) = manifest.read(table(tmp_path / "m.csv", [ROW | {"report": "befunde"}])).rows
+    with pytest.raises(Rejected, match="the file of the report is a folder; give a file"):
+        manifest.report_text(row)
+
+
+@pytest.mark.parametrize("again", ["report", "Report", " REPORT "])
+def test_a_key_of_json_that_stands_twice_is_an_error(tmp_path, again):
+    path = tmp_path / "m.jsonl"
+    twice = json.dumps(ROW)[:-1] + f', "{again}": "Milz frei."}}'
+    path.write_text(json.dumps(ROW) + "\n" + twice + "\n")
+    found = manifest.read(path)
+    assert [row.line for row in found.rows] == [1]
+    (one,) = found.problems
+    assert str(one).startswith("m.jsonl:2: ") and "'report' twice" in one.message
+    assert "Milz" not in str(one)
+
+
+@pytest.mark.parametrize("name", ["studies", "studies.csv", "studies.jsonl"])
+def test_a_folder_is_no_manifest(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=f"{name}: is a folder; give the table itself"):
+        manifest.read(tmp_path / name)

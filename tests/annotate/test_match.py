@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -90,14 +92,50 @@ def test_slices_are_proposed_in_each_plane_and_lie_apart(tmp_path):
     assert {i.plane for i in only} == {"coronal"}
 
 
-def test_two_languages_come_together_if_they_name_the_same_organs(tmp_path):
+@pytest.mark.parametrize(
+    "german, english",
+    [
+        ("Zyste der linken Niere.", "Stone in the left kidney."),
+        ("Zyste der linken Niere.", "Septated cyst in the left kidney."),
+        ("Zyste der linken Niere, 2 cm.", "Cyst in the left kidney, 2 mm."),
+        ("Zyste der linken Niere, 2 cm.", "Cyst in the left kidney, 3 cm."),
+        ("Leber vergrößert.", "Hypodense liver lesion."),
+        ("Leber vergrößert.", "Enlarged liver."),
+        ("Keine Zyste der Leber.", "Cyst in the liver."),
+        ("Keine Zyste der Leber.", "No stone in the liver."),
+    ],
+)
+def test_sentences_that_may_say_different_things_are_items_of_their_own(tmp_path, german, english):
+    some = [wanted(german, "de", 2, (("axial", 5),)), wanted(english, "en", 3, (("axial", 5),))]
+    if "Niere" in german:
+        some = [dataclasses.replace(one, slices=(("axial", 2),)) for one in some]
+    items, drops = match.items(body(tmp_path), some, DEFAULT)
+    assert [sorted(item.texts) for item in items] == [["de"], ["en"]] and not drops
+
+
+@pytest.mark.parametrize(
+    "german, english",
+    [
+        ("Zyste der linken Niere, 2,5 cm.", "2.5 cm cyst in the left kidney."),
+        ("Keine Zyste der Leber.", "No cyst in the liver."),
+        ("Leber und Milz unauffällig.", "The liver and the spleen are normal."),
+    ],
+)
+def test_sentences_that_say_the_same_are_one_item(tmp_path, german, english):
+    items, _ = match.items(
+        body(tmp_path), [wanted(german, "de", 2), wanted(english, "en", 3)], DEFAULT
+    )
+    assert [sorted(item.texts) for item in items] == [["de", "en"]]
+
+
+def test_two_languages_come_together_if_they_state_the_same(tmp_path):
     some = [
         wanted("Normal liver.", "en", 2), wanted("Cyst in the spleen.", "en", 2, (("axial", 5),)),
-        wanted("Milzzyste.", "de", 3, (("axial", 5),)), wanted("Leber frei.", "de", 3),
+        wanted("Milzzyste.", "de", 3, (("axial", 5),)), wanted("Leber unauffällig.", "de", 3),
     ]  # fmt: skip
     items, _ = match.items(body(tmp_path), some, DEFAULT)
     held = [{lang: one.sentence.text for lang, one in item.texts.items()} for item in items]
-    assert {"en": "Normal liver.", "de": "Leber frei."} in held
+    assert {"en": "Normal liver.", "de": "Leber unauffällig."} in held
     assert {"en": "Cyst in the spleen.", "de": "Milzzyste."} in held
     assert len(held) == 2
 
@@ -143,7 +181,21 @@ def test_a_cyst_without_a_mask_of_its_own_is_shown_by_its_kidney(tmp_path, has_c
     stack = stack_of(tmp_path, **blocks)
     (item,), drops = match.items(stack, [wanted("Simple renal cyst on the left.")], DEFAULT)
     named = "kidney_cyst_left" if has_cyst else "kidney_left"
+    assert item.shown["en"] == [(ID[named],)]
     assert [k[1] for k in keywords([item])[0]] == [named] and not drops
+
+
+def test_a_sentence_counts_as_left_out_only_if_none_of_its_slices_shows_it(tmp_path):
+    stack, text = body(tmp_path), "Cyst in the liver."
+    some = [
+        wanted(text, line=2, slices=(("axial", 5), ("axial", 0)), link="reference"),
+        wanted(text, line=3, slices=(("axial", 0), ("axial", 1)), link="reference"),
+        wanted(text, line=4, slices=(("axial", 0), ("axial", 99)), link="reference"),
+    ]
+    items, drops = match.items(stack, some, DEFAULT)
+    assert [(i.index, i.texts["en"].row) for i in items] == [(5, 2)]
+    left_out = [(d.row, d.what) for d in drops if d.reason == match.NOT_IN_SLICE]
+    assert sorted(left_out) == [(2, "link"), (3, "sentence"), (4, "sentence")]
 
 
 def test_components_below_the_least_area_show_nothing(tmp_path):

@@ -127,7 +127,8 @@ def test_each_place_of_the_same_words_has_its_own_class(tmp_path):
 def test_the_provenance_of_a_sentence_is_said(tmp_path):
     (shown,) = sample(made(tmp_path, [item(1)]))
     assert (
-        "the sentence names series and image; line 17 of the manifest, findings, sentence 3; "
+        "the sentence names the image, and its series if there are several; line 17 of the "
+        "manifest, findings, sentence 3; "
         "rewritten; taken out: 2 name" in shown.words
     )
     changed = item(1)

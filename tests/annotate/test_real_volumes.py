@@ -15,7 +15,9 @@ from big_rad.annotate.settings import Settings, Source
 from big_rad.dicom import read as dicom_read
 from tests.helpers import real_volumes
 
-COLUMNS = "patient study image modality language report sentence slice plane mask".split()
+COLUMNS = (
+    "patient study image modality language report sentence slice plane mask mask_names".split()
+)
 
 
 def engine(folder, rows, name="out", **options):
@@ -57,7 +59,14 @@ def head(tmp_path_factory):
 
 
 def rows_of_head(image):
-    row = dict(patient="p", study="s", image=image, modality="CT", mask="skull.nii.gz")
+    row = dict(
+        patient="p",
+        study="s",
+        image=image,
+        modality="CT",
+        mask="skull.nii.gz",
+        mask_names="class_ids",
+    )
     return [
         row | dict(language="de", report="Befund: Schädel unauffällig. Kein Hirnödem."),
         row | dict(language="en", sentence="The skull is intact.", slice=128, plane="coronal"),
@@ -101,7 +110,14 @@ def brain(tmp_path_factory):
 @pytest.mark.parametrize("image", ["mr.nii.gz", "series"])
 def test_left_is_left_on_the_template_in_three_planes(brain, image):
     folder, affine = brain
-    row = dict(patient="p", study="s", image=image, modality="MR", mask="sides.nii.gz")
+    row = dict(
+        patient="p",
+        study="s",
+        image=image,
+        modality="MR",
+        mask="sides.nii.gz",
+        mask_names="class_ids",
+    )
     rows = [
         row | dict(language="en", sentence="The left kidney and the right kidney.", plane=plane)
         for plane in ("axial", "coronal")
@@ -139,7 +155,14 @@ def test_dcm2niix_finds_the_same_affine_and_voxels_in_our_objects(head, tmp_path
     skull = np.where(sub > 300, 91, 0).astype(np.uint8)
     skull[0, 0] = 91  # So that each slice shows it.
     real_volumes.write_nifti(tmp_path / "skull.nii.gz", skull, affine)
-    row = dict(patient="p", study="s", image="ct.nii.gz", modality="CT", mask="skull.nii.gz")
+    row = dict(
+        patient="p",
+        study="s",
+        image="ct.nii.gz",
+        modality="CT",
+        mask="skull.nii.gz",
+        mask_names="class_ids",
+    )
     rows = [
         row | dict(language="en", sentence=f"The skull, slice {k}.", slice=k) for k in range(depth)
     ]

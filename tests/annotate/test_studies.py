@@ -1,5 +1,6 @@
 """What rows, series, masks and files of one study mean together, and what is remembered of it."""
 
+import errno
 import json
 import os
 
@@ -9,7 +10,7 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from big_rad.annotate import links, match, studies
+from big_rad.annotate import links, match, studies, volumes
 from tests.helpers import series_studies as made
 from tests.helpers.series_studies import body, go, manifest, write_mask, write_series
 
@@ -60,6 +61,20 @@ def test_a_series_that_is_not_there_is_counted_for_each_sentence(tmp_path):
     found, left_out, _ = go(table, tmp_path / "out")
     assert [line for line, *_ in found] == [2]
     assert left_out == [(2, "sentence", links.NO_SERIES), (3, "sentence", links.NO_SERIES)]
+
+
+def test_a_number_that_two_series_have_names_none_of_them(tmp_path):
+    two_series(tmp_path)
+    write_series(tmp_path / "dcm", body(3, 12)[1], 6, SeriesNumber=4)
+    table = manifest(
+        tmp_path,
+        dict(series="4", mask="m4.nii.gz", report="Normal liver. Normal spleen (series 5)."),
+        dict(series="5", mask="m5.nii.gz", report="Normal liver. Normal spleen (series 4)."),
+    )
+    found, left_out, _ = go(table, tmp_path / "out")
+    assert len({volume for *_, volume in found}) == 1 and {line for line, *_ in found} == {2, 3}
+    assert left_out.count((2, "sentence", volumes.SHARED)) == 1
+    assert left_out.count((3, "sentence", volumes.SHARED)) == 1
 
 
 def test_a_nifti_file_of_a_named_series_refuses_another_one(tmp_path):
@@ -300,11 +315,70 @@ def test_a_scrubber_or_earlier_dataset_that_is_not_there_is_said_before_the_work
 def test_one_image_under_two_spellings_of_its_path_is_one_image(tmp_path):
     table = simple(
         tmp_path, dict(report="Normal liver."),
-        dict(image="./dcm/", language="de", report="Leber frei."),
+        dict(image="./dcm/", language="de", report="Leber unauffällig."),
     )  # fmt: skip
     go(table, tmp_path / "out")
     lines = (tmp_path / "out/dataset/provenance.jsonl").read_text().splitlines()
     assert [sorted(json.loads(line)["texts"]) for line in lines] == [["de", "en"]]
+
+
+def failing(monkeypatch, module, name, error):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(module, name, fail)
+
+
+@pytest.mark.parametrize(
+    "module, name, error, said",
+    [
+        (studies.canonical, "prepare", MemoryError(), "the memory was not enough for the image;"),
+        (studies.precomputed, "read", MemoryError(), "the memory was not enough for the mask;"),
+        (studies.match, "items", MemoryError(), "not enough for the slices of the image;"),
+        (studies.canonical, "prepare", OSError(errno.EIO, "x"),
+         "the disk refused the image (Input/output error); look at the disk"),
+        (studies.precomputed, "read", OSError(errno.EIO, "x"), "the disk refused the mask ("),
+        (studies.canonical, "prepare", OSError(errno.ENOSPC, "x"),
+         "the disk refused the folder of the results (No space left on device); free some space"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_machine_says_what_it_concerns(
+    tmp_path, monkeypatch, module, name, error, said
+):
+    table = simple(tmp_path, dict(report="Normal liver."))
+    failing(monkeypatch, module, name, error)
+    with pytest.raises(ValueError) as raised:
+        go(table, tmp_path / "out")
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name, what",
+    [("dcm/Bogdanowitsch.dcm", studies.IMAGE), ("m.nii.gz", studies.MASK),
+     ("out/stage/items", studies.RESULTS)],
+)  # fmt: skip
+def test_a_file_that_is_refused_is_told_by_its_part_and_never_by_its_name(
+    tmp_path, monkeypatch, name, what
+):
+    table = simple(tmp_path, dict(report="Normal liver."))
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / name))
+    failing(monkeypatch, studies.digests, "of", error)
+    with pytest.raises(ValueError) as raised:
+        go(table, tmp_path / "out")
+    said = f"{what} may not be read; give yourself the permission, also of its folders"
+    if what == studies.RESULTS:
+        said = f"the disk refused {what} (Permission denied); check the permissions"
+    assert said in str(raised.value) and "Bogdan" not in str(raised.value)
+
+
+def test_an_organ_that_is_shown_in_place_of_its_cyst_counts_as_shown(tmp_path):
+    table = simple(tmp_path, dict(report="Cyst of the left kidney and normal pancreas."))
+    go(table, tmp_path / "out")
+    (line,) = (tmp_path / "out/dataset/provenance.jsonl").read_text().splitlines()
+    mentions = json.loads(line)["texts"]["en"]["mentions"]
+    assert [(m["kept"], m["shown"]) for m in mentions] == [(True, [3]), (False, [])]
+    page = (tmp_path / "out/dataset/page.html").read_text()
+    assert "named, but without a mark: pancreas" in page
 
 
 def test_patients_with_given_splits_that_share_an_image_stay_where_they_are(tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from big_rad.annotate import match, question_table, template_table, templates
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.segment import harmonised
 from big_rad.annotate.slices import Stack
-from big_rad.annotate.volumes import Stored
 from big_rad.grounding import classes
 
 ID = {c.name: c.id for c in classes.CLASSES}

@@ -43,3 +43,23 @@ def test_files_that_are_no_table_are_named(tmp_path):
 def test_a_list_of_names_counts_from_the_background(tmp_path):
     (tmp_path / "names.json").write_text('["background", "spleen", "kidney_right"]')
     assert label_tables.read_names(tmp_path / "names.json") == {1: "spleen", 2: "kidney_right"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5 liver\n1 spleen\n5 kidney_left\n", '{"5": "liver", "5": "spleen"}',
+        '{"liver": 5, "spleen": 5}', '{"labels": {"liver": 5, "spleen": 5}}',
+        '{"liver": 5, "liver": 6, "spleen": 6}',
+    ],
+)  # fmt: skip
+def test_a_label_with_two_names_is_refused(tmp_path, text):
+    (tmp_path / "names.txt").write_text(text)
+    with pytest.raises(label_tables.TableError, match=r"names.txt: label [56] has two names"):
+        label_tables.read_names(tmp_path / "names.txt")
+
+
+def test_a_label_that_stands_twice_with_one_name_is_read(tmp_path):
+    for text in ("5 liver\n5 liver\n", '{"5": "liver", "5": "liver"}', '{"liver": 5, "liver": 5}'):
+        (tmp_path / "names.txt").write_text(text)
+        assert label_tables.read_names(tmp_path / "names.txt") == {5: "liver"}

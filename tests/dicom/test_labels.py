@@ -9,7 +9,7 @@ from nibabel import orientations
 from pydicom import Dataset
 
 from big_rad.dicom import labels
-from big_rad.dicom.errors import FrameError, GeometryError
+from big_rad.dicom.errors import FrameError, GeometryError, GridError
 from big_rad.dicom.read import read
 from tests.helpers.dicom_files import content, dataset, npy
 
@@ -200,3 +200,17 @@ def test_the_table_of_the_file_is_read_among_other_extensions(tmp_path):
     assert found.table == {22: "heart", 16: "urinary&bladder"}
     plain = save(tmp_path / "plain.nii", LABELS, AFFINE)
     assert labels.read_labels(plain, read(dicom(3))).table == {}
+
+
+def test_a_mask_whose_sform_and_qform_name_other_sides_is_refused(tmp_path):
+    volume = nib.Nifti1Image(LABELS, AFFINE)
+    volume.set_qform(np.diag([-1.0, 1, 1, 1]) @ AFFINE, 1)
+    for code in (1, 2):
+        volume.set_sform(AFFINE, code)
+        nib.save(volume, tmp_path / "mask.nii")
+        if code == 1:
+            with pytest.raises(GridError, match="which of them is right is unknown"):
+                labels.read_labels(tmp_path / "mask.nii", read(dicom(3)))
+        else:
+            found = labels.read_labels(tmp_path / "mask.nii", read(dicom(3)))
+            assert "the sform is used" in found.warnings[0]

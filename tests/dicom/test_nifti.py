@@ -165,6 +165,45 @@ def test_spacing_is_in_mm_whatever_the_unit():
     assert read(nifti(VOLUME, AFFINE, xyzt_units=3), 0).spacing == pytest.approx((0.001, 0.001))
 
 
+def forms(tmp_path, sform, qform, codes):
+    """Writes a volume whose codes are (sform_code, qform_code), and returns its path."""
+    image = nib.Nifti1Image(VOLUME, sform)
+    image.set_sform(sform, codes[0])
+    image.set_qform(qform, codes[1])
+    nib.save(image, tmp_path / "a.nii")
+    return tmp_path / "a.nii"
+
+
+def opened(path):
+    with open(path, "rb") as stream:
+        return nifti_file.Volume(stream, path.name)
+
+
+MIRRORED = np.diag([1.0, -1.0, 1.0, 1.0])
+MOVED = AFFINE + np.eye(4, k=3) * 0.5
+
+
+@pytest.mark.parametrize("other", [MIRRORED, MOVED], ids=["mirrored", "moved"])
+@pytest.mark.parametrize("codes", [(1, 1), (2, 1), (4, 1)])
+def test_a_qform_that_differs_from_the_sform_is_said(tmp_path, other, codes):
+    path = forms(tmp_path, AFFINE, other, codes)
+    volume = opened(path)
+    (warning,) = volume.warnings
+    assert "the sform is used" in warning and read(path, frame=0).warnings == (warning,)
+    assert ("same code" in volume.contradiction) == (codes[0] == codes[1])
+    ours = np.diag([*nifti_file.TO_DICOM, 1.0]) @ nib.load(path).affine
+    np.testing.assert_allclose(volume.affine, ours)
+
+
+def test_forms_that_agree_or_are_not_both_set_need_no_word(tmp_path):
+    tilted = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.3, 0.2, 0.1) * 0.7, [-90, 40, 9])
+    sheared = tilted @ np.array([[1, 0, 0, 0], [0, 1, 0.3, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    for sform, qform in ((tilted, tilted), (sheared, sheared)):
+        assert opened(forms(tmp_path, sform, qform, (1, 1))).warnings == ()
+    for codes in ((0, 1), (1, 0)):
+        assert opened(forms(tmp_path, AFFINE, MIRRORED, codes)).warnings == ()
+
+
 def test_a_slice_must_be_named_and_exist():
     data = nifti(VOLUME, AFFINE)
     for frame in (None, -1, 4):

@@ -5,7 +5,7 @@ import pathlib
 import nibabel as nib
 import numpy as np
 
-from big_rad.annotate.volumes import Stored
+from big_rad.annotate.canonical import Stored
 
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SHAPE = (5, 6, 7)

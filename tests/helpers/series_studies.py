@@ -66,13 +66,15 @@ def write_series(folder, values, number=4, modality="MR", patient="P1", dz=4.0, 
 
 
 def manifest(root, *rows):
-    """Writes manifest.csv."""
+    """Writes manifest.csv. NIfTI masks have class ids, unless a row says something else."""
     root.mkdir(parents=True, exist_ok=True)
     path = root / "manifest.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
-        writer.writerows(ROW | row for row in rows)
+        for row in rows:
+            named = {"mask_names": "class_ids"} if ".nii" in row.get("mask", "") else {}
+            writer.writerow(ROW | named | row)
     return path
 
 
@@ -83,9 +85,9 @@ def settings(table, out, **options):
     return Settings(Source(table), out, key, **options)
 
 
-def go(table, out, **options):
+def go(table, out, log=lambda line: None, **options):
     """Runs the engine; returns (items with their `pixels`, rejects, what the run returned)."""
-    made = run.run(settings(table, out, **options), log=lambda line: None)
+    made = run.run(settings(table, out, **options), log=log)
     return items(out), rejects(out), made
 
 

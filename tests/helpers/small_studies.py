@@ -13,7 +13,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).parents[2]
 SHAPE = (20, 18, 8)
 LIVER, SPLEEN, KIDNEY_RIGHT, KIDNEY_LEFT, PANCREAS = 5, 1, 2, 3, 7
-COLUMNS = "patient study image modality language report mask".split()
+COLUMNS = "patient study image modality language report mask mask_names".split()
 TEXTS = {
     "de": "Befund: Leber und Milz unauffällig. Zyste in der linken Niere (Bild {n}). Rechte Niere "
     "unverändert zur VU. Herz normal. Magen o. B.\nBeurteilung: Kein Tumor.",
@@ -51,6 +51,7 @@ def write(root, count=6, marked=(), masks=True):
             rows.append([
                 f"P{number // 2}", f"S{number}", f"i{number}.nii.gz", "MR", lang,
                 text.format(n=2 + number % 2), f"m{number}.nii.gz" if masks else "",
+                "class_ids" if masks else "",
             ])  # fmt: skip
     path = root / "manifest.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -84,9 +85,9 @@ def lines_of(manifest):
 
 
 def digests(out):
-    """Returns {name: digest} of the dataset and of the rejects."""
+    """Returns {name: digest} of the dataset, of the rejects and of the remembered splits."""
     paths = [p for p in sorted((out / "dataset").rglob("*")) if p.is_file()]
     return {
         str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in [*paths, out / "rejects.jsonl"]
+        for p in [*paths, out / "rejects.jsonl", out / "splits.json"]
     }

@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 
-from big_rad.annotate.volumes import Stored
+from big_rad.annotate.canonical import Stored
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

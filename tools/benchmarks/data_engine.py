@@ -23,7 +23,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 
-from big_rad.annotate import match, sentences, slices, volumes
+from big_rad.annotate import canonical, match, sentences, slices, volumes
 from big_rad.annotate.deidentify import identifiers, texts
 from big_rad.annotate.segment import precomputed
 from big_rad.datasets.phantom import export
@@ -129,10 +129,14 @@ def _stages(root: pathlib.Path, report: str, rounds: int) -> dict[str, float]:
     scratch.mkdir()
     for kind, image in (("NIfTI", root / "image.nii.gz"), ("DICOM", root / "series")):
         listed = timed(f"catalogue, {kind}", lambda p=image: volumes.catalogue(p, "CT"))
-        stored = timed(f"prepare, {kind}", lambda v=listed.volumes[0]: volumes.prepare(v, scratch))
+        stored = timed(
+            f"prepare, {kind}", lambda v=listed.volumes[0]: canonical.prepare(v, scratch)
+        )
     scrubber = texts.Scrubber(identifiers.of_dicom([next((root / "series").iterdir())]))
     said = timed("sentences", lambda: sentences.of_report(report, "de", scrubber))
-    made = timed("mask, NIfTI", lambda: precomputed.read(root / "labels.nii.gz", stored, None))
+    made = timed(
+        "mask, NIfTI", lambda: precomputed.read(root / "labels.nii.gz", stored, "class_ids")
+    )
     wanted = [match.Wanted(2, "de", s) for s in said.sentences]
     timed("areas, one plane", lambda: slices.Stack(stored, made.labels).areas("axial"))
     stack = slices.Stack(stored, made.labels)
@@ -148,12 +152,13 @@ def _whole(
     table, out = root / f"{source}{count}.csv", root / f"out-{source}-{count}-{workers}"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow("patient study image modality language report mask".split())
+        writer.writerow("patient study image modality language report mask mask_names".split())
         image = "image.nii.gz" if source == "nifti" else "series"
         for n in range(count):
             # Each study says something of its own, so that no text is known already.
             said = f"{report} Nummer {n} in der Reihe."
-            writer.writerow([f"P{n}", f"S{n}", image, "CT", "de", said, "labels.nii.gz"])
+            row = [f"P{n}", f"S{n}", image, "CT", "de", said, "labels.nii.gz", "class_ids"]
+            writer.writerow(row)
     command = [sys.executable, "-m", __name__, str(table), str(out), str(workers)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

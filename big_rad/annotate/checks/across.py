@@ -14,6 +14,11 @@ _SAME = {
     "studies": "the same StudyInstanceUID",
     "contents": "the same pixels",
 }
+# What shows that two images are of different persons.
+_OTHER = {
+    "patients": "another PatientID",
+    "persons": "another name or day of birth",
+}
 _ONE_ID = "give one person one id, or the dataset leaks from split to split"
 
 
@@ -35,7 +40,11 @@ def compare(
             if problem is not None:
                 problems[problem] = None
     reports = _reports(pairs, table)
-    for problem in (*reports, *_unnumbered(pairs, table, nifti_numbers)):
+    for problem in (
+        *_several_people(pairs, table),
+        *reports,
+        *_unnumbered(pairs, table, nifti_numbers),
+    ):
         problems[problem] = None
     yield from sorted(problems, key=lambda p: (p.line or 0, p.field, p.message))
 
@@ -66,6 +75,23 @@ def _of_pair(earlier: Task, later: Task, kind: str, table: str) -> Problem | Non
         )
         return Problem(table, two.line, "study", message, "warning")
     return None
+
+
+def _several_people(pairs: Sequence[tuple[Task, Found]], table: str) -> Iterator[Problem]:
+    """Yields the images whose files name another person than earlier ones of the same id."""
+    for kind, words in _OTHER.items():
+        first: dict[str, tuple[Task, frozenset[str]]] = {}
+        for task, found in pairs:
+            row, digests = task.rows[0], getattr(found.facts, kind)
+            if not digests:
+                continue
+            earlier, theirs = first.setdefault(row.patient, (task, digests))
+            if not digests & theirs:
+                message = (
+                    f"the same id as in line {earlier.rows[0].line}, but the images have "
+                    f"{words}; check that report and image belong to the same person"
+                )
+                yield Problem(table, row.line, "patient", message, "warning")
 
 
 def _reports(pairs: Sequence[tuple[Task, Found]], table: str) -> Iterator[Problem]:

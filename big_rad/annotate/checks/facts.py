@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from big_rad.annotate import volumes
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.deidentify import spelling, words
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Rejected
-from big_rad.annotate.volumes import Stored, Volume
+from big_rad.annotate.volumes import Volume
 from big_rad.dicom import identity, walk
 from big_rad.dicom.errors import ReadError
 from big_rad.dicom.reader import Reader

@@ -7,12 +7,14 @@ No message names a path, a patient, a study or a text.
 
 import collections
 import dataclasses
+import re
 import tempfile
 import warnings
 from pathlib import Path
 
 from big_rad import quiet
-from big_rad.annotate import links, volumes
+from big_rad.annotate import canonical, links, volumes
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.checks import facts as facts_lib
 from big_rad.annotate.checks import texts as text_checks
 from big_rad.annotate.checks.facts import Facts
@@ -25,7 +27,7 @@ from big_rad.annotate.segment import precomputed
 from big_rad.annotate.sentences import Report
 from big_rad.annotate.settings import Settings
 from big_rad.annotate.studies import Task
-from big_rad.annotate.volumes import Catalogue, Stored, Volume
+from big_rad.annotate.volumes import Catalogue, Volume
 from big_rad.datasets.records import Problem
 from big_rad.dicom.grid import Grid
 from big_rad.dicom.image import PLANES
@@ -179,11 +181,10 @@ class _Work:
         """Returns the volumes that are needed with their rows."""
         chosen: dict[int, list[Row]] = collections.defaultdict(list)
         several = len(found.volumes) > 1
-        numbers = collections.Counter(v.number for v in found.volumes)
         for row in self._rows:
             report = self._reports.get(row.line)
             named = {s.series or row.series for s in report.sentences} if report else set()
-            for number in sorted(named or {row.series}):
+            for number in sorted(named | {row.series} if row.series else named or {""}):
                 if not number and several:
                     self.say(
                         row.line, "series",
@@ -191,22 +192,24 @@ class _Work:
                         f"longest is used; {_FILL_IN}",
                         "warning",
                     )  # fmt: skip
-                if number and numbers[number] > 1:
-                    message = "the image has several series of this number; the longest is used"
-                    self.say(row.line, "series", message, "warning")
                 try:
                     volume = volumes.chosen(found, number)
                 except Rejected:
-                    self._no_series(row, number)
+                    self._no_series(found, row, number)
                     continue
                 rows = chosen[found.volumes.index(volume)]
                 if row not in rows:
                     rows.append(row)
         return [(found.volumes[k], rows) for k, rows in sorted(chosen.items())]
 
-    def _no_series(self, row: Row, number: str) -> None:
+    def _no_series(self, found: Catalogue, row: Row, number: str) -> None:
         if number == row.series:
-            self.say(row.line, "series", "the image has no series of this number; correct it")
+            message = "the image has no series of this number; correct it"
+            if volumes.shared(found, number):
+                message = volumes.SHARED
+            self.say(row.line, "series", message)
+        elif volumes.shared(found, number):
+            self.say(row.line, "report", volumes.SHARED, "warning")
         else:
             self.say(
                 row.line, "report",
@@ -221,11 +224,11 @@ class _Work:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if self._pixels:
-                    stored = volumes.prepare(volume, Path(scratch))
+                    stored = canonical.prepare(volume, Path(scratch))
                     for warning in stored.about["warnings"]:
                         self.say(line, "image", warning, "warning")
                 else:
-                    stored = volumes.grid(volume)
+                    stored = canonical.grid(volume)
                 content = facts_lib.content(volume, self._secret, stored if self._pixels else None)
             except Rejected as e:
                 self.say(line, "image", str(e))
@@ -236,26 +239,44 @@ class _Work:
             x, y, z = stored.shape
             self._sizes.append(Size("dicom" if volume.series else "nifti", z, x * y * z))
             if self._set.segment == "precomputed":
-                self._masks(stored, rows)
+                self._masks(stored, volume, rows)
         grid = Grid(stored.shape, stored.affine)
+        self._date(volume, rows)
         for row in rows:
             self._slices(volume, grid, row)
 
-    def _masks(self, stored: Stored, rows: list[Row]) -> None:
+    def _date(self, volume: Volume, rows: list[Row]) -> None:
+        """Compares the dates of rows with the date of the images."""
+        if volume.series is None or not any(row.date for row in rows):
+            return
+        said = str(volumes.header(volume.paths[0], ["StudyDate"]).get("StudyDate") or "").strip()
+        if not re.fullmatch(r"\d{8}", said):
+            return
+        for row in rows:
+            if row.date and row.date.replace("-", "") != said:
+                self.say(
+                    row.line, "date",
+                    "is another day than the StudyDate of the images; check that report and image "
+                    "belong together",
+                    "warning",
+                )  # fmt: skip
+
+    def _masks(self, stored: Stored, volume: Volume, rows: list[Row]) -> None:
         seen: dict[tuple, int] = {}
         for row in rows:
-            if row.mask is None or (row.mask, row.mask_names) in seen:
+            if row.mask is None or (row.mask, row.names_of_labels) in seen:
                 continue
             if seen:
                 other = next(iter(seen.values()))
                 message = f"differs from that of line {other} of the same image; give one mask"
                 self.say(row.line, "mask", message)
-            seen[row.mask, row.mask_names] = row.line
+            seen[row.mask, row.names_of_labels] = row.line
             try:
+                of = row.mask, stored, row.names_of_labels, volume
                 if self._pixels:
-                    said = precomputed.read(row.mask, stored, row.mask_names).warnings
+                    said = precomputed.read(*of).warnings
                 else:
-                    said = precomputed.check(row.mask, stored, row.mask_names)
+                    said = precomputed.check(*of)
             except (Rejected, Failed) as e:
                 names = str(e).startswith("the names file")
                 self.say(row.line, "mask_names" if names else "mask", str(e))

@@ -40,7 +40,7 @@ def read(row: Row, scrubber: texts.Scrubber, say: Say) -> tuple[str, sentences.R
         say: receives (field, message, level) of each problem.
 
     Returns:
-        The text and what can be used of it, or None if it cannot be read.
+        The text and what can be used of it, or None if there is none or it cannot be read.
     """
     field = "sentence" if row.sentence else "report"
     try:
@@ -48,8 +48,7 @@ def read(row: Row, scrubber: texts.Scrubber, say: Say) -> tuple[str, sentences.R
     except Rejected as e:
         say(field, str(e), "error")
         return None
-    if not text.strip():
-        say(field, "is empty; fill it in, or leave the row out", "error")
+    if not text.strip():  # A subject of a public dataset without a report; a manifest has none.
         return None
     other = looks_like(text)
     if other and other != row.language:

@@ -72,8 +72,18 @@ def read(folder: Path, notes: Path | None = None) -> Manifest:
         and notes without a subject (warnings).
 
     Raises:
-        ValueError: a table cannot be read, or the folder holds no subject.
+        ValueError: a table or a folder cannot be read, or the folder holds no subject.
     """
+    try:
+        return _read(folder, notes)
+    except PermissionError:
+        raise ValueError(
+            "source: a file or a folder of the dataset may not be read; give yourself the "
+            "permission of the folder with all that is in it"
+        ) from None
+
+
+def _read(folder: Path, notes: Path | None) -> Manifest:
     found, problems = _subjects(folder)
     if not found:
         raise ValueError(f"{META} has no subject; {_AGAIN}")

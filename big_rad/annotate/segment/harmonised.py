@@ -19,6 +19,11 @@ TASKS: dict[str, tuple[str, ...]] = {
     "total": tuple(c.name for c in classes.CLASSES[:117]),
     "total_mr": MR_NAMES,
 }
+# The tables of numbers that a manifest may name for masks without names: {word: {label: name}}.
+NUMBERS: dict[str, dict[int, str]] = {
+    **{task: dict(enumerate(names, start=1)) for task, names in TASKS.items()},
+    "class_ids": {c.id: c.name for c in classes.CLASSES},
+}
 # Classes that consist of others. CT masks have the parts only, and MR masks the wholes only.
 _PARTS = {
     "lung_left": ("lung_upper_lobe_left", "lung_lower_lobe_left"),

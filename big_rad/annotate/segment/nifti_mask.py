@@ -11,16 +11,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
-from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.canonical import Stored
+from big_rad.annotate.faults import Failed, Rejected, cannot_open
+from big_rad.annotate.segment import harmonised
 from big_rad.annotate.segment.result import Canvas, turn, turned
-from big_rad.annotate.volumes import Stored
 from big_rad.datasets import label_tables
 from big_rad.dicom import labels, nifti
 from big_rad.dicom.errors import NotAnImageError, ReadError
-from big_rad.grounding.classes import NUM_CLASSES
 
 MASK = "the mask"  # Messages do not give the name of a file, which may hold that of a patient.
 TURNED = "a mask was turned, because its axes are stored in another order than the volume's"
+NO_NAMES = (
+    "the mask has no names for its numbers, and the same numbers mean other organs in other "
+    "tables; fill in mask_names: a names file, or one of the words "
+    f"{', '.join(harmonised.NUMBERS)} if the numbers are of that table"
+)
 _MAX_LABEL = 1 << 20
 _NO_CLASS, _UNKNOWN = 254, 255
 
@@ -35,7 +40,7 @@ class Read:
 
     Attributes:
         labels: the class ids.
-        names: "own table", "names file" or "class ids": what the numbers were mapped by.
+        names: "own table" or "names file": what the numbers were mapped by.
         not_used: the labels whose names are no class.
         warnings: sentences about what was turned or guessed.
     """
@@ -52,7 +57,8 @@ def read_labels(path: Path, volume: Stored, names: Mapping[int, str] | None) -> 
     Args:
         path: the file.
         volume: the volume on whose grid the labels shall lie.
-        names: {label: name} of a names file, which must not contradict the file's own table.
+        names: {label: name} for a file without a table of its own. They may add labels to such a
+            table, and must not contradict it.
 
     Raises:
         Rejected: the file cannot be used.
@@ -60,21 +66,23 @@ def read_labels(path: Path, volume: Stored, names: Mapping[int, str] | None) -> 
     """
     with opened(path) as mask:
         own = labels.table_of(mask)
-        if names and (clash := sorted(k for k in own.keys() & names if own[k] != names[k])):
+        names = names or {}
+        if clash := sorted(k for k in own.keys() & names if not _same(own[k], names[k])):
             raise Rejected(
-                f"label {clash[0]} has another name in the mask's own table than in its names "
-                "file; leave out the wrong one"
+                f"label {clash[0]} has another name in the mask's own table than mask_names gives "
+                "it; leave out the wrong one"
             )
-        table = {**own, **(names or {})}
-        origin = ("own table" if own else "names file") if table else "class ids"
+        table = {**own, **names}
         orientation, moved = _placed(mask, volume)
+        if not table:
+            raise Rejected(NO_NAMES)
         lookup = _lookup(table)
         result = np.zeros(volume.shape, np.uint8, order="F")  # The order in which slabs are stored.
         view, not_used = turned(result, orientation), set()
         for index, values in _slabs(mask):
-            view[:, :, index] = _mapped(values, lookup, bool(table), not_used)
+            view[:, :, index] = _mapped(values, lookup, not_used)
         warnings = (*mask.warnings, *((TURNED,) if moved else ()))
-    return Read(result, origin, tuple(sorted(not_used)), warnings)
+    return Read(result, "own table" if own else "names file", tuple(sorted(not_used)), warnings)
 
 
 def paint_class(path: Path, volume: Stored, class_id: int, canvas: Canvas) -> tuple[str, ...]:
@@ -109,8 +117,11 @@ def paint_class(path: Path, volume: Stored, class_id: int, canvas: Canvas) -> tu
         return (*mask.warnings, *((TURNED,) if moved else ()))
 
 
-def of_same_grid(path: Path, volume: Stored) -> tuple[bool, dict[int, str]]:
-    """Returns whether a mask is stored in the same order as a volume, and its own table of names.
+def of_same_grid(path: Path, volume: Stored) -> tuple[bool, dict[int, str], tuple[str, ...]]:
+    """Reads the header of a mask.
+
+    Returns:
+        Whether it is stored in the same order as the volume, its own table of names, and warnings.
 
     Args:
         path: the file.
@@ -122,7 +133,7 @@ def of_same_grid(path: Path, volume: Stored) -> tuple[bool, dict[int, str]]:
     """
     with opened(path) as mask:
         own = labels.table_of(mask)
-        return not _placed(mask, volume)[1], own
+        return not _placed(mask, volume)[1], own, mask.warnings
 
 
 @contextlib.contextmanager
@@ -142,7 +153,7 @@ def opened(path: Path) -> Iterator[nifti.Volume]:
     except ReadError as e:
         raise Rejected(str(e)) from None
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as e:
-        raise Rejected(f"{MASK} cannot be opened ({type(e).__name__}); check its path") from None
+        raise Rejected(cannot_open(MASK, e)) from None
     except (OSError, MemoryError) as e:
         raise Failed(f"{MASK} could not be read ({type(e).__name__})") from None
     except Exception as e:
@@ -158,6 +169,8 @@ def _placed(mask: nifti.Volume, volume: Stored) -> tuple[np.ndarray | None, bool
             f"{MASK} does not say where it lies (neither sform_code nor qform_code is set); save "
             "it with the affine of its image"
         )
+    if mask.contradiction:
+        raise Rejected(f"{MASK}: {mask.contradiction}")
     orientation, moved = turn(mask.shape, mask.affine, volume.shape, volume.affine)
     return (orientation if moved else None), moved
 
@@ -188,10 +201,14 @@ def _box(inside: Bool[np.ndarray, "first second"]) -> tuple[slice, slice]:
     return tuple(slice(int(first), int(last) + 1) for first, last in ends)
 
 
+def _same(one: str, other: str) -> bool:
+    """Returns whether two names are the same or name the same class."""
+    ids = label_tables.class_of(one), label_tables.class_of(other)
+    return one == other or (ids[0] is not None and ids[0] == ids[1])
+
+
 def _lookup(table: Mapping[int, str]) -> UInt8[np.ndarray, " labels"]:
     """Returns the class id for each label, `_NO_CLASS` or `_UNKNOWN`."""
-    if not table:
-        return np.arange(NUM_CLASSES + 1, dtype=np.uint8)
     known = {label: label_tables.class_of(name) for label, name in table.items()}
     if not any(known.values()):
         raise Rejected(
@@ -206,19 +223,16 @@ def _lookup(table: Mapping[int, str]) -> UInt8[np.ndarray, " labels"]:
 def _mapped(
     values: Integer[np.ndarray, "first second"],
     lookup: UInt8[np.ndarray, " labels"],
-    named: bool,
     not_used: set[int],
 ) -> UInt8[np.ndarray, "first second"]:
-    if not named and values.max() >= len(lookup):
-        raise Rejected(
-            f"label {values.max()} of the mask is no class id (0..{NUM_CLASSES}); give a names file"
-        )
     result = lookup.take(values, mode="clip")
     result[values >= len(lookup)] = _UNKNOWN
     if result.max() < _NO_CLASS:
         return result
     if (strange := values[result == _UNKNOWN]).size:
-        raise Rejected(f"label {strange.min()} of the mask has no name in its table; add it")
+        raise Rejected(
+            f"label {strange.min()} of the mask has no name in its table; add it to mask_names"
+        )
     beside = result == _NO_CLASS
     not_used.update(int(v) for v in np.unique(values[beside]))
     result[beside] = 0

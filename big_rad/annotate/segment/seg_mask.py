@@ -15,10 +15,11 @@ import pydicom
 from jaxtyping import Float, UInt8
 from pydicom import pixels, uid
 
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.faults import Failed, Rejected
 from big_rad.annotate.segment import harmonised
 from big_rad.annotate.segment.result import ELSEWHERE, NEAR, REMEDY, Canvas
-from big_rad.annotate.volumes import Stored
+from big_rad.annotate.volumes import Volume, header
 from big_rad.datasets import label_tables
 from big_rad.dicom import codes, objects
 from big_rad.dicom.errors import WriteError
@@ -26,6 +27,24 @@ from big_rad.grounding import classes
 
 _SEG, _LABELMAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
 _MAX_BYTES = 1 << 30
+# Where a SEG names the images for which it was made.
+_REFERENCES = (
+    "ReferencedSeriesSequence",
+    "SourceImageSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "SharedFunctionalGroupsSequence",
+)
+_UIDS = ("SeriesInstanceUID", "ReferencedSOPInstanceUID")
+_OTHER = (
+    "the DICOM SEG was made for other images: neither its frame of reference nor a series or an "
+    "image that it refers to is that of the image; give the SEG of this series, or if it is that "
+    "of this series and its UIDs were changed, save it as a NIfTI of labels"
+)
+_OF_NIFTI = (
+    "the image is NIfTI and does not say of which series it is, so whether the DICOM SEG was made "
+    "for it is unknown, and only its place was compared"
+)
+_UNSAID = "the DICOM SEG does not say for which series it was made, so only its place was compared"
 _RANK = {class_id: rank for rank, class_id in enumerate(harmonised.ORDER)}
 
 
@@ -46,35 +65,46 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def read(path: Path, volume: Stored) -> Found:
+def read(path: Path, volume: Stored, source: Volume | None = None) -> Found:
     """Reads a DICOM SEG.
 
     Args:
         path: the file.
         volume: the volume on whose grid the labels shall lie.
+        source: the same volume as its source has it, for which the SEG must have been made; None
+            compares places only.
 
     Raises:
         Rejected: the file cannot be used.
         Failed: the file could not be read, for a reason that may pass.
     """
-    return _safely(_read, path, volume)
+    return _safely(_read, path, volume, source)
 
 
-def check(path: Path, volume: Stored) -> None:
-    """Checks a DICOM SEG by its header: what kind it is, and that its frames lie on the volume.
+def check(path: Path, volume: Stored, source: Volume | None = None) -> tuple[str, ...]:
+    """Checks a DICOM SEG by its header: its kind, its place, and for which images it was made.
 
     Args:
         path: the file.
         volume: the volume; only its grid is used.
+        source: as in `read`.
+
+    Returns:
+        Warnings.
 
     Raises:
         Rejected: the file cannot be used.
         Failed: the file could not be read, for a reason that may pass.
     """
-    _safely(_checked, path, volume)
+    return _safely(_checked, path, volume, source)
 
 
-def _safely(function: Callable[[Path, Stored], Any], path: Path, volume: Stored) -> Any:
+def _safely(
+    function: Callable[[Path, Stored, Volume | None], Any],
+    path: Path,
+    volume: Stored,
+    source: Volume | None,
+) -> Any:
     """Calls a function that reads a SEG; nothing that pydicom says of it gets out."""
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -84,7 +114,7 @@ def _safely(function: Callable[[Path, Stored], Any], path: Path, volume: Stored)
         with objects.guarded("the DICOM SEG"):
             # A fault of ours must not become that of the library, so it is kept until the end.
             try:
-                found = function(path, volume)
+                found = function(path, volume, source)
             except Rejected as e:
                 found = e
     except WriteError:
@@ -98,11 +128,50 @@ def _safely(function: Callable[[Path, Stored], Any], path: Path, volume: Stored)
     return found
 
 
-def _checked(path: Path, volume: Stored) -> None:
+def _checked(path: Path, volume: Stored, source: Volume | None) -> tuple[str, ...]:
     ds, shared, _ = _header(path, volume, whole=False)
+    warnings = _made_for(ds, source)
     size = int(ds.Rows), int(ds.Columns)
     for frame in ds.PerFrameFunctionalGroupsSequence:
         _placed(_geometry(frame, shared), size, volume)
+    return warnings
+
+
+def _made_for(ds: pydicom.Dataset, source: Volume | None) -> tuple[str, ...]:
+    """Returns warnings about the images for which a SEG was made.
+
+    Series of other patients often have the same size and place, so a place that fits says little.
+
+    Raises:
+        Rejected: it was made for other images: neither its frame of reference nor a series or an
+            image that it refers to is that of the volume.
+    """
+    if source is None:
+        return ()
+    if source.series is None:
+        return (_OF_NIFTI,)
+    ours = header(source.paths[0], ["FrameOfReferenceUID", "SeriesInstanceUID"])
+    frames = [str(one.get("FrameOfReferenceUID") or "") for one in (ds, ours)]
+    if frames[0] and frames[0] == frames[1]:
+        return ()
+    of_image = {ref.sop_instance_uid for ref in source.series.slices} - {""}
+    of_image |= {str(ours.get("SeriesInstanceUID") or "")} - {""}
+    named = _referenced(ds)
+    if named & of_image:
+        return ()
+    if all(frames) or (named and of_image):
+        raise Rejected(_OTHER)
+    return (_UNSAID,)
+
+
+def _referenced(ds: pydicom.Dataset) -> set[str]:
+    """Returns the UIDs of the series and of the images that a SEG refers to."""
+    found, pending = set(), [ds.get(name) for name in _REFERENCES]
+    while pending:
+        for item in pending.pop() or ():
+            found |= {str(item.get(keyword) or "") for keyword in _UIDS}
+            pending += [element.value for element in item if element.VR == "SQ"]
+    return found - {""}
 
 
 def _header(
@@ -121,8 +190,9 @@ def _header(
     return ds, shared, kind
 
 
-def _read(path: Path, volume: Stored) -> Found:
+def _read(path: Path, volume: Stored, source: Volume | None) -> Found:
     ds, shared, kind = _header(path, volume, whole=True)
+    warnings = _made_for(ds, source)
     frames = ds.PerFrameFunctionalGroupsSequence
     class_of = {int(s.SegmentNumber): _class(s) for s in ds.SegmentSequence}
     size = int(ds.Rows), int(ds.Columns)
@@ -140,7 +210,9 @@ def _read(path: Path, volume: Stored) -> Found:
         chosen.sort(key=lambda n: (_RANK[class_of[numbers[n]]], n))
         for n, mask in zip(chosen, pixels.iter_pixels(ds, indices=chosen, raw=True)):
             _paint(places[n], mask != 0, class_of[numbers[n]], canvas)
-    return Found(canvas.labels, sum(class_of.get(n) is None for n in used), canvas.several, ())
+    return Found(
+        canvas.labels, sum(class_of.get(n) is None for n in used), canvas.several, warnings
+    )
 
 
 def _check(ds: pydicom.Dataset, volume: Stored) -> str:

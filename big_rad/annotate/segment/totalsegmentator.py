@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.faults import Failed, Rejected
 from big_rad.annotate.segment import harmonised, nifti_mask, process
 from big_rad.annotate.segment.harmonised import compare
 from big_rad.annotate.segment.installation import check, check_weights, installed
 from big_rad.annotate.segment.result import Segmented
 from big_rad.annotate.segment.settings import Settings, SettingsError
-from big_rad.annotate.volumes import Stored
 
 __all__ = ["Settings", "SettingsError", "arguments", "check", "compare", "installed", "run"]
 
@@ -150,7 +150,7 @@ def _read(
     if not output.is_file():
         raise Failed("TotalSegmentator ended without an error but wrote no labels")
     try:
-        same, table = nifti_mask.of_same_grid(output, volume)
+        same, table, _ = nifti_mask.of_same_grid(output, volume)
         if not same:
             raise Rejected("the affine is another than the volume's")
         if not (table or installed_table):

@@ -1,8 +1,9 @@
 import pytest
 
-from big_rad.annotate import match, templates, volumes
+from big_rad.annotate import canonical, check, match, templates, volumes
 from big_rad.annotate.importers import totalsegmentator as importer
 from big_rad.annotate.segment import harmonised, precomputed
+from big_rad.annotate.settings import Settings, Source
 from big_rad.annotate.slices import Stack
 from big_rad.config import recipes
 from big_rad.grounding import classes
@@ -211,7 +212,7 @@ def test_a_dataset_in_the_published_format_gives_grounded_sentences_in_both_lang
         (volume,) = volumes.catalogue(row.image, row.modality).volumes
         scratch = tmp_path / row.patient
         scratch.mkdir()
-        stored = volumes.prepare(volume, scratch)
+        stored = canonical.prepare(volume, scratch)
         stack = Stack(stored, precomputed.read(row.mask, stored, row.mask_names).labels)
         wanted = templates.wanted(stack, row.patient, row.line, 6, options)
         items, drops = match.items(stack, wanted, options)
@@ -221,3 +222,11 @@ def test_a_dataset_in_the_published_format_gives_grounded_sentences_in_both_lang
         for item in items:
             assert set(item.texts) == {"en", "de"}
             assert {k[2] for rows in item.keywords.values() for k in rows} <= there
+
+
+def test_a_subject_without_a_report_is_no_problem_for_check(tmp_path):
+    fixture.write(tmp_path / "set", 1)
+    source = Source(importer="totalsegmentator", folder=tmp_path / "set")
+    settings = Settings(source, tmp_path / "out", tmp_path / "key", templates=4)
+    found = check.check(importer.read(tmp_path / "set"), settings)
+    assert [p for p in found if p.level == "error" or "report" in str(p)] == []

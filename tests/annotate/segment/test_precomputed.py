@@ -16,7 +16,9 @@ MR = dict(enumerate(harmonised.TASKS["total_mr"], start=1))
 
 
 def mask_file(folder, labels, affine, **options):
+    """Writes a mask whose own table names class ids; `table=None` leaves the table out."""
     folder.mkdir(exist_ok=True)
+    options.setdefault("table", harmonised.NUMBERS["class_ids"])
     return made.save(folder / f"{SECRET}.nii.gz", labels, affine, **options)
 
 
@@ -62,13 +64,41 @@ def test_a_mask_mirrored_by_a_wrong_affine_is_refused(tmp_path):
     assert "voxels off" in rejected(mask_file(tmp_path, made.random_labels(IDS), mirrored), volume)
 
 
-def test_numbers_without_names_are_class_ids_and_this_is_said(tmp_path):
-    labels, volume = made.random_labels(IDS), made.stored(tmp_path)
-    found = precomputed.read(mask_file(tmp_path, labels, volume.affine), volume)
-    assert (found.labels == labels).all()
-    assert "taken for class ids" in " ".join(found.warnings)
-    assert found.about["names"] == "class ids" and found.about["source"] == "precomputed"
-    assert SECRET not in repr(found)
+def test_numbers_without_names_are_refused(tmp_path):
+    labels, volume = made.random_labels((5,)), made.stored(tmp_path)
+    mask = mask_file(tmp_path, labels, volume.affine, table=None)
+    said = rejected(mask, volume)
+    assert "no names for its numbers" in said and "total, total_mr, class_ids" in said
+    with pytest.raises(Rejected, match="no names for its numbers"):
+        precomputed.check(mask, volume)
+
+
+@pytest.mark.parametrize("word", ["total", "total_mr", "class_ids"])
+def test_numbers_without_names_are_of_the_table_that_is_named(tmp_path, word):
+    labels, volume = made.random_labels((10, 16, 22)), made.stored(tmp_path)
+    mask = mask_file(tmp_path, labels, volume.affine, table=None)
+    assert not precomputed.check(mask, volume, word)
+    found = precomputed.read(mask, volume, word)
+    for label in (10, 16, 22):
+        name = MR[label] if word == "total_mr" else classes.by_id(label).name
+        assert (found.labels[labels == label] == classes.by_name(name).id).all()
+    assert found.about["names"] == f"numbers of {word}" and not found.warnings
+    assert found.about["source"] == "precomputed" and SECRET not in repr(found)
+
+
+def test_a_number_that_the_named_table_does_not_have_is_refused(tmp_path):
+    volume = made.stored(tmp_path)
+    for word, label in (("total_mr", 51), ("total", 118), ("class_ids", 122)):
+        labels = made.random_labels((5, label))
+        mask = mask_file(tmp_path, labels, volume.affine, table=None)
+        assert f"label {label} of the mask has no name" in rejected(mask, volume, word)
+
+
+def test_a_named_table_must_not_contradict_the_mask(tmp_path):
+    volume, labels = made.stored(tmp_path), made.random_labels((10, 16))
+    mask = mask_file(tmp_path, labels, volume.affine, table=MR)
+    assert "another name" in rejected(mask, volume, "total")
+    assert (precomputed.read(mask, volume, "total_mr").labels > 0).any()
 
 
 def test_names_in_the_mask_decide_and_not_its_numbers(tmp_path):
@@ -93,7 +123,7 @@ def test_names_may_come_from_a_names_file(tmp_path):
     labels, volume = made.random_labels((1, 2, 7)), made.stored(tmp_path)
     names = tmp_path / f"{SECRET}.txt"
     names.write_text("1 left kidney\n2 liver\n7 lesion\n")
-    mask = mask_file(tmp_path, labels, volume.affine)
+    mask = mask_file(tmp_path, labels, volume.affine, table=None)
     found = precomputed.read(mask, volume, names)
     assert set(np.unique(found.labels)) == {0, 3, 5}
     assert found.about["names"] == "names file" and found.about["labels_not_used"] == 1
@@ -101,7 +131,21 @@ def test_names_may_come_from_a_names_file(tmp_path):
     names.write_text("nothing")
     assert "names file" in rejected(mask, volume, names)
     names.unlink()
-    assert "cannot be read" in rejected(mask, volume, names)
+    assert "check its path" in rejected(mask, volume, names)
+    names.mkdir()
+    assert "the names file of the mask: is a folder" in rejected(mask, volume, names)
+
+
+def test_a_label_with_two_names_in_the_mask_is_refused(tmp_path):
+    volume, file = made.stored(tmp_path), tmp_path / f"{SECRET}.nii.gz"
+    image = nib.Nifti1Image(made.random_labels((5,)), made.TO_RAS @ volume.affine)
+    xml = "".join(f'<Label Key="5"><![CDATA[{name}]]></Label>' for name in ("liver", "spleen"))
+    table = nib.nifti1.Nifti1Extension(0, f"<LabelTable>{xml}</LabelTable>".encode())
+    image.header.extensions.append(table)
+    nib.save(image, file)
+    assert "label 5 has two names" in rejected(file, volume)
+    with pytest.raises(Rejected, match="label 5 has two names"):
+        precomputed.check(file, volume)
 
 
 def test_a_names_file_must_not_contradict_the_mask(tmp_path):
@@ -133,7 +177,7 @@ FAULTS = {
     "not finite": (lambda x: np.where(x == 5, np.nan, x), "fractions"),
     "negative": (lambda x: -x.astype(float), "outside"),
     "huge": (lambda x: x * 1e30, "outside"),
-    "unknown": (lambda x: x + 120.0, "no class id"),
+    "unknown": (lambda x: x + 120.0, "has no name in its table"),
     "empty": (lambda x: x * 0.0, "the mask is empty"),
     "shape": (lambda x: x[:-1], "the mask has 4 x 6 x 7 voxels and the volume 5 x 6 x 7"),
     "series": (lambda x: np.stack([x, x], axis=-1), "one volume of three dimensions"),
@@ -179,7 +223,7 @@ def test_damaged_files_are_refused(tmp_path):
         mask.write_bytes(content)
         rejected(mask, volume)
     mask.unlink()
-    assert "cannot be opened" in rejected(mask, volume)
+    assert "the mask cannot be read" in rejected(mask, volume)
 
 
 def binary(folder, labels, affine, names):
@@ -260,3 +304,14 @@ def test_memory_is_one_label_map_and_little_more(tmp_path):
     tracemalloc.stop()
     assert (found.labels == labels).all()
     assert peak < 1.6 * found.labels.nbytes  # As floats the mask has eight times as many bytes.
+
+
+@pytest.mark.parametrize("name", ["spleen.nrrd", "spleen.mha", "Spleen.HDR"])
+def test_a_mask_in_another_format_is_not_passed_over(tmp_path, name):
+    labels = made.random_labels(IDS)
+    volume = made.stored(tmp_path)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    made.save(folder / "liver.nii.gz", (labels == 5).astype(np.uint8), volume.affine)
+    (folder / name).write_bytes(b"0")
+    assert "files of another format" in rejected(folder, volume)

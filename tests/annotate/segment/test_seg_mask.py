@@ -5,9 +5,10 @@ import numpy as np
 import pydicom
 import pytest
 
+from big_rad.annotate import volumes
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.faults import Rejected
 from big_rad.annotate.segment import precomputed
-from big_rad.annotate.volumes import Stored
 from big_rad.dicom.segmentation import segmentation
 from big_rad.grounding import classes
 from tests.helpers import dicom_objects as made
@@ -44,9 +45,9 @@ def named(labels, ids=CLASSES):
     return [dataclasses.replace(s, label=classes.by_id(s.class_id).en) for s in segments]
 
 
-def rejected(file, volume):
+def rejected(file, volume, source=None):
     with pytest.raises(Rejected) as e:
-        precomputed.read(file, volume)
+        precomputed.read(file, volume, None, source)
     assert SECRET not in str(e.value)
     assert e.value.__context__ is None or SECRET not in str(e.value.__context__)
     return str(e.value)
@@ -256,3 +257,74 @@ def test_damaged_and_deflated_files_are_refused(phantom, tmp_path):
     ds.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
     ds.save_as(file, enforce_file_format=True)
     assert "deflated" in rejected(file, volume)
+
+
+def source_of(headers, folder, **other):
+    """The same images as files, with other UIDs; returns their volume as `catalogue` lists it."""
+    folder.mkdir()
+    for k, ds in enumerate(headers):
+        ds = copy.deepcopy(ds)
+        for keyword, value in other.items():
+            setattr(ds, keyword, value)
+        if "SeriesInstanceUID" in other:  # Another series has other images.
+            ds.SOPInstanceUID = f"{ds.SeriesInstanceUID}.{k + 1}"
+            ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        ds.add_new("PixelData", "OW", bytes(ds.Rows * ds.Columns * ds.BitsAllocated // 8))
+        ds.save_as(folder / f"{k}.dcm", enforce_file_format=True)
+    (found,) = volumes.catalogue(folder, headers[0].Modality).volumes
+    return found
+
+
+ELSE = {"FrameOfReferenceUID": "1.2.3.8", "SeriesInstanceUID": "1.2.3.9"}
+
+
+def silent(ds):
+    """Removes what says for which images a SEG was made."""
+    shared, *frames = *ds.SharedFunctionalGroupsSequence, *ds.PerFrameFunctionalGroupsSequence
+    for holder in (ds, shared, *frames):
+        for name in ("ReferencedSeriesSequence", "DerivationImageSequence", "SourceImageSequence"):
+            if name in holder:
+                del holder[name]
+    del ds.FrameOfReferenceUID
+
+
+def test_a_seg_that_was_made_for_other_images_is_refused(phantom, tmp_path):
+    headers, labels = phantom
+    volume, _ = volume_of(headers, labels, tmp_path)
+    file = seg(headers, named(labels), tmp_path)
+    other = source_of(headers, tmp_path / "other", **ELSE)
+    assert "made for other images" in rejected(file, volume, other)
+    with pytest.raises(Rejected, match="made for other images"):
+        precomputed.check(file, volume, None, other)
+
+
+@pytest.mark.parametrize("keyword", [None, *ELSE])
+def test_a_seg_of_the_series_or_of_its_frame_of_reference_is_used(phantom, tmp_path, keyword):
+    headers, labels = phantom
+    volume, _ = volume_of(headers, labels, tmp_path)
+    file = seg(headers, named(labels), tmp_path)
+    source = source_of(headers, tmp_path / "same", **{keyword: ELSE[keyword]} if keyword else {})
+    assert not precomputed.read(file, volume, None, source).warnings
+    assert not precomputed.check(file, volume, None, source)
+
+
+def test_a_seg_that_names_no_images_is_used_with_a_warning(phantom, tmp_path):
+    headers, labels = phantom
+    volume, _ = volume_of(headers, labels, tmp_path)
+    file = seg(headers, named(labels), tmp_path, silent)
+    source = source_of(headers, tmp_path / "same")
+    for found in (
+        precomputed.read(file, volume, None, source).warnings,
+        precomputed.check(file, volume, None, source),
+    ):
+        assert "does not say for which series" in found[0]
+
+
+def test_a_seg_beside_a_nifti_image_is_used_with_a_warning(phantom, tmp_path):
+    headers, labels = phantom
+    volume, _ = volume_of(headers, labels, tmp_path)
+    file = seg(headers, named(labels), tmp_path)
+    source = volumes.Volume("", "CT", None, volume.shape[2], (volume.path,))
+    (said,) = precomputed.check(file, volume, None, source)
+    assert "does not say of which series" in said
+    assert precomputed.read(file, volume, None, source).warnings == (said,)
