@@ -52,6 +52,20 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     view = "" if a.data == "phantom" else "view('random')"
     augment = "augment(shift=4)" if tiny else "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2))"
     source["pp"] = strings.pair_pp(c, length=a.length, view=view, augment=augment)
+    for lang in ("en", "de"):
+        pp = strings.pair_pp(
+            c, length=a.length, view=view.replace("random", "first"), langs=(lang,),
+            choose="first", keep=False,
+        )  # fmt: skip
+        expand = dict(task="report", lang=lang, **({} if view else dict(per_image=1)))
+        spec = {k: v for k, v in source.items() if k not in ("split", "pp")}
+        spec |= dict(type="retrieval", split="validation", expand=expand, pp=pp, batch_size=64)
+        common.add_eval(c.evals, f"retrieval_{lang}", spec)
+    c.summary = {
+        f"r10_{way}_{lang}": f"retrieval_{lang}/r10_{way}"
+        for lang in ("en", "de")
+        for way in ("text", "image")
+    }
     c.input.data = {a.data: 1.0}
     c.input[a.data] = source
     c.input.batch_size = a.batch or (128 if tiny else 4096)
