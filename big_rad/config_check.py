@@ -17,7 +17,7 @@ from big_rad.datasets import core
 from big_rad.evaluators import headlines
 from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding.codec import get_codec
-from big_rad.models import gemma, lora, mask_decoder, siglip
+from big_rad.models import gemma, lora, mask_decoder, siglip, two_towers
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import check as pp_check
 from big_rad.pp import ops_detect
@@ -26,6 +26,13 @@ from big_rad.training import losses, optim
 
 _OF_TRAINER = ("groups",)  # Arguments of a loss that the trainer sets, so a config may not.
 _OF_FLAX = ("parent", "name")
+# The parts of a model, and the class whose arguments each field of `config.model` has.
+_PARTS: dict[str, Any] = {
+    "img": siglip.Model,
+    "llm": gemma.Model,
+    "txt": two_towers.TextTower,
+    "mask_decoder": mask_decoder.Model,
+}
 _LENGTHS = ("total_steps", "total_epochs", "total_examples")
 
 
@@ -153,10 +160,10 @@ def _model(config: Config) -> Iterator[str]:
         )
         return
     yield from _members("config.model", config.model, cls)
-    for part, module in (("img", "siglip"), ("llm", "gemma"), ("mask_decoder", "mask_decoder")):
+    for part, kind in _PARTS.items():
         spec = config.model.get(part)
         if hasattr(spec, "items"):
-            yield from _members(f"config.model.{part}", spec, models.get(module).Model)
+            yield from _members(f"config.model.{part}", spec, kind)
     if config.model.get("lora"):
         yield from _said(lora.check, config.model.lora)
     segmentation = "segmentation" in config.tokenizer.sets
@@ -180,13 +187,14 @@ def _sizes(config: Config) -> Iterator[str]:
         wrong = _said(get_codec, config.codec.name, config.codec.get("grid"))
         yield from (f"config.codec: {w}" for w in wrong)
     dims = {}
-    for part, module in (("img", siglip), ("llm", gemma), ("mask_decoder", mask_decoder)):
+    for part, kind in _PARTS.items():
         spec = config.model.get(part)
         if not hasattr(spec, "items"):
             continue
         try:
             given = {k: v for k, v in spec.items() if k in (*fields.DIMENSIONS, "variant")}
-            dims[part] = module.Model(**given).dims()
+            more = {"num_classes": 1} if part == "txt" else {}
+            dims[part] = kind(**given, **more).dims()
         except ValueError as e:
             yield f"config.model.{part}: {e}"
         except TypeError:  # The class has other fields; `_members` reports the unknown ones.
@@ -223,6 +231,11 @@ def _loss(config: Config) -> Iterator[str]:
     yield from _unknown(f"config.loss {name}", given, known)
     ranged = {k: v for k, v in given.items() if k in known and k in fields.LOSS}
     yield from fields.check(f"config.loss {name}", ranged, fields.LOSS)
+    if (name == "sigmoid_pairs") != (config.model_name == "two_towers"):
+        yield (
+            f"config.loss {name} does not go with config.model_name {config.model_name!r}; the "
+            "loss of two_towers is sigmoid_pairs, and no other model has it"
+        )
     if name == "text_and_masks" and not config.model.get("mask_decoder"):
         yield (
             "config.loss text_and_masks trains masks, and the model has no config.model."

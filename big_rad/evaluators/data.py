@@ -22,6 +22,7 @@ from big_rad.pp import builder as pp_builder
 CONTROLS = spec_lib.CONTROLS
 BLANK_VALUE = rows.BLANK
 
+_KEYS = ("image_key", "text_keys")
 _TARGETS = "mask_loss"
 _HINTS = {
     "reference": 'end it with tok(..., answer=False) and keep("image", "text", "mask_ar", '
@@ -52,6 +53,7 @@ class EvalData:
     - `reference`: the target text, if preprocessing ends in tok(..., answer=False).
     - `mask_loss`: the mask of the target tokens, in place of `reference`, if it ends in tok(...).
       The answer is then a part of `text`.
+    - `image_key` and `text_keys`: with caption(...) only, see `pp.ops_caption`.
     - `masks`: with ground('masks') only, a list of bool [H, W], one for each `</seg>` of the
       reference.
     - `meta`: a dict of the texts `id` (the id of the question), `image` (the id of its image,
@@ -159,7 +161,7 @@ class EvalData:
             masks["masks"] = [out["segmap"] == c for c in out["mask_classes"]]
         return {
             **masks,
-            **{k: np.asarray(out[k]) for k in MODEL_FIELDS},
+            **{k: np.asarray(out[k]) for k in (*MODEL_FIELDS, *_KEYS) if k in out},
             answer: _text(out[answer]) if answer == "reference" else np.asarray(out[answer]),
             "meta": meta,
         }

@@ -128,8 +128,41 @@ def _loss(functions: Functions) -> Callable[..., dict[str, Float[np.ndarray, " b
     return loss
 
 
+def _embed(functions: Functions) -> Callable[..., dict[str, Float[np.ndarray, "batch features"]]]:
+    """Makes the function that embeds images and texts, for a model with two towers.
+
+    Returns:
+        A function (params, batch) -> {"image": f32 [B, D], "text": f32 [B, D]}, of length 1, for
+        those of the two fields that the batch has. Every process passes the whole batch and
+        receives all results.
+    """
+    replicated = None if functions.mesh is None else sharding_lib.replicated(functions.mesh)
+    parts = 1 if functions.mesh is None else functions.mesh.shape["data"]
+
+    @jax.jit
+    def embedded(params: Params, batch: Mapping[str, Array]) -> dict[str, Array]:
+        both, _ = functions.model.apply({"params": params}, batch.get("image"), batch.get("text"))
+        out = {k: x for k, x in zip(("image", "text"), both, strict=True) if x is not None}
+        return out if replicated is None else jax.lax.with_sharding_constraint(out, replicated)
+
+    def embed(
+        params: Params, batch: Mapping[str, np.ndarray]
+    ) -> dict[str, Float[np.ndarray, "batch features"]]:
+        (batch,) = functions.watch([batch])
+        rows = len(next(iter(batch.values())))
+        more = -rows % parts
+        put = {
+            k: sharding_lib.put(np.concatenate([x, np.repeat(x[-1:], more, 0)]), functions.sharding)
+            for k, x in batch.items()
+        }
+        return {k: x[:rows] for k, x in jax.device_get(embedded(params, put)).items()}
+
+    return embed
+
+
 MAKERS: dict[str, Callable[[Functions], Callable[..., Any]]] = {
     "queue": _answer_requests,
     "generate": _answer_batch,
     "loss": _loss,
+    "embed": _embed,
 }

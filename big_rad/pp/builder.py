@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.pp import ops_detect, ops_grounding, ops_image, ops_load, ops_prompt, ops_text
+from big_rad.pp import (
+    ops_caption,
+    ops_detect,
+    ops_grounding,
+    ops_image,
+    ops_load,
+    ops_prompt,
+    ops_text,
+)
 from big_rad.pp.example import Example
 from big_rad.pp.ops import OPS, Op
 from big_rad.registry import did_you_mean, parse_call
@@ -18,9 +26,11 @@ from big_rad.registry import did_you_mean, parse_call
 __all__ = ["OPS", "TEXT_OPS", "calls", "get_preprocess_fn", "split"]
 
 # Importing these modules registers their ops.
-_OP_MODULES = (ops_load, ops_image, ops_prompt, ops_detect, ops_grounding, ops_text)
+_OP_MODULES = (
+    ops_load, ops_image, ops_prompt, ops_detect, ops_grounding, ops_text, ops_caption,
+)  # fmt: skip
 # The ops that make the texts and do not need pixels.
-TEXT_OPS = ("view", "without", "clean", "detect_vqa", "prompt", "ground", "tok", "keep")
+TEXT_OPS = ("view", "without", "clean", "detect_vqa", "prompt", "ground", "tok", "caption", "keep")
 
 
 def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:

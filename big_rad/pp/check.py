@@ -27,6 +27,7 @@ def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
         "resize": {"size": "image.size"},
         "normalize": {"kind": "image.normalize"},
         "tok": {"tokenizer": "tokenizer.path", "sets": "tokenizer.sets"},
+        "caption": {"tokenizer": "tokenizer.path"},
         "ground": {"codec": "codec.name", "grid": "codec.grid"} if boxes else {},
     }
     try:

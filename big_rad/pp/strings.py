@@ -89,6 +89,33 @@ def train_pp(
     return "|".join(filter(None, ops))
 
 
+def pair_pp(
+    c: Mapping[str, Any],
+    *,
+    length: int,
+    pad: int = 0,
+    view: str = "",
+    augment: str = "",
+    langs: tuple[str, ...] = (),
+    choose: str = "random",
+    keep: bool = True,
+) -> str:
+    """Returns the preprocessing string of pairs of an image and a text, for two towers.
+
+    Args:
+        c: a config with `image`, `tokenizer` and `text`.
+        length: the context length in tokens.
+        pad, langs, choose: see the op `caption`.
+        view, augment: see `train_pp`.
+        keep: whether only the fields of a training batch remain.
+    """
+    options = f"length={length}, pad={pad}, langs={langs!r}, choose={choose!r}"
+    caption = f"caption({c['tokenizer']['path']!r}, {options})"
+    fields = ["id", "image", "text", "mask_ar", "mask_loss", "cut", "image_key", "text_keys"]
+    ops = [view, "load", augment, _normalize(c), _resize(c), clean(c), caption]
+    return "|".join(filter(None, [*ops, _keep(fields) if keep else ""]))  # fmt: skip
+
+
 def eval_pp(
     c: Mapping[str, Any],
     *,

@@ -190,8 +190,8 @@ class Pairs:
                 count.
 
         Returns:
-            (loss, metrics): those of `sigmoid_loss`, and `weight`, the number of rows that count,
-            `temperature` and `bias`.
+            (loss, metrics): those of `sigmoid_loss`, and `weight`, the number of rows that count;
+            `temperature`, `bias`, and `cut_texts`, the share of texts that were cut.
         """
         keys = {k: batch[k] for k in KEY_FIELDS}
         if "mask_loss" in batch:
@@ -200,8 +200,11 @@ class Pairs:
         loss, metrics = sigmoid_loss(
             embedded["image"], embedded["text"], t, b, keys, blocks=self._blocks(batch)
         )
-        weight = keys.get("weight", jnp.ones(len(batch["text"]), jnp.float32)).sum()
-        return loss, metrics | {"weight": weight, "temperature": t[0], "bias": b[0]}
+        weight = keys.get("weight", jnp.ones(len(batch["text"]), jnp.float32))
+        metrics |= {"weight": weight.sum(), "temperature": t[0], "bias": b[0]}
+        if "cut" in batch:
+            metrics["cut_texts"] = (batch["cut"] * weight).sum() / jnp.maximum(weight.sum(), 1.0)
+        return loss, metrics
 
     def _blocks(self, batch: Batch) -> int:
         # The smallest number of blocks that each fit, and lie on one device.

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from big_rad.pp import builder, ops_caption
+from big_rad.pp import tokenizer as tokenizers
+
+TOK = tokenizers.load("tiny", ())
+TEXTS = [
+    {"task": "report", "lang": "en", "sentence": "The liver is normal."},
+    {"task": "report", "lang": "de", "sentence": "Leber unauffällig."},
+    {"task": "vqa", "lang": "en", "question": "Is the liver normal?", "answer": "yes"},
+]
+
+
+def make(texts=TEXTS, seed=0, **options):
+    arguments = ", ".join(f"{k}={v!r}" for k, v in options.items())
+    pp = builder.get_preprocess_fn(f"caption({arguments})")
+    return pp({"id": "a", "texts": texts, "rng": np.random.default_rng(seed)})
+
+
+def test_a_row_is_the_lowercased_text_with_its_end_and_padding():
+    made = make(langs=("en",), length=32, pad=7)
+    ids = TOK.encode("the liver is normal.", eos=True)
+    assert made["text"].tolist() == [*ids, *[7] * (32 - len(ids))]
+    assert made["cut"] == 0 and made["mask_loss"].all() and not made["mask_ar"].any()
+
+
+def test_all_report_sentences_are_drawn_and_no_question():
+    drawn = {make(seed=n)["caption"] for n in range(20)}
+    assert drawn == {"The liver is normal.", "Leber unauffällig."}
+    assert {make(seed=n, choose="first")["caption"] for n in range(5)} == {"The liver is normal."}
+
+
+def test_the_keys_are_those_of_all_texts_with_the_own_one_first():
+    en, de = (make(langs=(lang,), keys=4) for lang in ("en", "de"))
+    assert en["text_keys"].shape == (4, 2) and not en["text_keys"][2:].any()
+    np.testing.assert_array_equal(en["text_keys"][:2], de["text_keys"][1::-1])
+    np.testing.assert_array_equal(en["image_key"], de["image_key"])
+    other = make([{"task": "report", "lang": "en", "sentence": "the  LIVER is normal"}])
+    np.testing.assert_array_equal(other["text_keys"][0], en["text_keys"][0])
+
+
+def test_a_long_report_is_cut_at_a_sentence_and_a_long_sentence_at_a_token():
+    text = "Leber frei. Milz frei. " + "Niere ohne Befund. " * 20
+    ids, cut = ops_caption.tokens(TOK, text, 16)
+    said = TOK.decode(ids[:-1])
+    assert cut and ids[-1] == TOK.eos_id and len(ids) <= 16
+    assert said.endswith(".") and text.lower().startswith(said)
+    ids, cut = ops_caption.tokens(TOK, "leber " * 50, 16)
+    assert cut and len(ids) == 16 and ids[-1] == TOK.eos_id
+    assert ops_caption.tokens(TOK, "Leber frei.", 16)[1] is False
+
+
+def test_an_example_without_such_a_sentence_is_an_error():
+    with pytest.raises(ValueError, match="no report sentence in zh"):
+        make(langs=("zh",))
+
+
+@pytest.mark.parametrize("options", [dict(length=1), dict(keys=0), dict(choose="last")])
+def test_impossible_arguments_are_refused(options):
+    with pytest.raises(ValueError, match="caption"):
+        make(**options)
