@@ -30,9 +30,14 @@ def compute_in_bfloat16(c: ml_collections.ConfigDict) -> None:
     c.model.last_block = "wanted"
 
 
-def freeze_tower(c: ml_collections.ConfigDict) -> None:
-    """Freezes SigLIP, but not the projector to the decoder, which is trained."""
-    cosine = dict(decay_type="cosine", warmup_percent=0.1)
+def freeze_tower(c: ml_collections.ConfigDict, warmup: float = 0.1) -> None:
+    """Freezes SigLIP, but not the projector to the decoder, which is trained.
+
+    Args:
+        c: the config.
+        warmup: the share of the steps in which the learning rate of all others rises.
+    """
+    cosine = dict(decay_type="cosine", warmup_percent=warmup)
     c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
 
 

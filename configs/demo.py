@@ -7,6 +7,7 @@
     --config=configs/demo.py:alone         # each text in a row of its own, as the original has them
     --config=configs/demo.py:held_out      # without eight of its 20 classes, as if never labelled
     --config=configs/demo.py:init=runs/base,lora=8,steps=1000  # goes on from it, adapters alone
+    --config=configs/demo.py:tower=frozen --config.model_init_img=runs/siglip  # an adapted tower
 
 It differs from `radgrounder_det` in these points:
 - The weights start from random values instead of PaliGemma 2. The optimizer is Muon, with which
@@ -42,6 +43,7 @@ _SIZES = {"boxes": (80, 3, 136), "masks": (56, 4, 96)}
 _STEPS = {"boxes": 4500, "masks": 2600}
 _MAX_PROMPT = 64
 _GRID = 56
+_WARMUP = 0.03
 _MASKS = 8  # The maximum number of masks in a row.
 _HELD_OUT = (
     "spleen", "kidney_right", "kidney_left", "urinary_bladder", "heart", "hip_left", "hip_right",
@@ -78,6 +80,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         held_out=False,
         init="",
         lora=0,
+        tower=("unfrozen", "frozen"),
     )
     given = [item.partition("=")[0] for item in (arg or "").split(",")]
     fields.check_arguments(
@@ -125,7 +128,9 @@ def _set_optimisation(
     c.lr_mults = (("img/embedding/.*", 0.05), (".*", 1.0))
     if masks:
         c.lr_mults = (("img/embedding/.*", 0.3), ("mask_decoder/.*", 0.2), (".*", 1.0))
-    c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.03)),)
+    c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=_WARMUP)),)
+    if a.tower == "frozen":
+        radgrounder_det.freeze_tower(c, warmup=_WARMUP)
     if a.lora:
         radgrounder_det.add_lora(c, a.lora, masks=masks)
         c.lr, c.lr_mults = 5e-3, ((".*", 1.0),)

@@ -28,6 +28,9 @@ from big_rad.workdir.state import RunState
 _CHARTS = (
     ("Training loss", {"training_loss": "", "text_loss": "text", "mask_loss": "masks"}, False),
     ("Token accuracy", {"token_accuracy": ""}, False),
+    ("Best match in the batch", {"text_accuracy": "texts", "image_accuracy": "images"}, False),
+    ("Temperature and bias", {"temperature": "temperature", "bias": "bias"}, False),
+    ("Share of texts cut at the context length", {"cut_texts": ""}, False),
     ("Learning rate", {"learning_rate": ""}, False),
     ("Examples a second", {"examples_per_second": ""}, False),
     ("L2 norms", {"l2_grads": "gradient", "l2_params": "parameters", "l2_updates": "update"}, True),

@@ -1,5 +1,6 @@
 """Reports the progress of a training run: lines with loss and rates, and profiler traces."""
 
+import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping
@@ -82,7 +83,7 @@ class Progress:
         self.restart(step)
         self._log(
             f"step {step}/{self._total}  loss {values['training_loss']:.4f}  "
-            f"acc {values.get('token_accuracy', 0):.3f}  l2_grads {values['l2_grads']:.3f}  "
+            f"acc {_accuracy(values):.3f}  l2_grads {values['l2_grads']:.3f}  "
             f"{rate * self._batch:.1f} ex/s  ETA {left}"
         )
         return rates
@@ -159,3 +160,8 @@ class Profiler:
             jax.block_until_ready(state)
             jax.profiler.stop_trace()
             self._running = False
+
+
+def _accuracy(values: Mapping[str, float]) -> float:
+    # Of tokens, or of pairs: the share of images whose most similar text in the batch is theirs.
+    return values.get("token_accuracy", values.get("text_accuracy", math.nan))
