@@ -43,7 +43,7 @@ def made(monkeypatch):
 
 def test_a_function_is_made_when_it_is_first_asked_for_and_no_other_is(made):
     found = functions.Functions("model", "tokenizer", never=[3])
-    assert set(found) == set(functions.MAKERS) and "queue" in found and "embed" not in found
+    assert set(found) == set(functions.MAKERS) and "queue" in found and "segment" not in found
     assert not made
     assert found["queue"]("p", ["a", "b"], rows=2) == [("p", x, {"rows": 2}) for x in "ab"]
     assert found["queue"] is found["queue"]
@@ -52,7 +52,7 @@ def test_a_function_is_made_when_it_is_first_asked_for_and_no_other_is(made):
     found["loss"](np.zeros((3, V), np.float32), batch(1))
     assert len(made) == 1
     with pytest.raises(KeyError):
-        found["embed"]
+        found["segment"]
 
 
 @pytest.mark.parametrize("mesh", [False, True])
