@@ -18,6 +18,7 @@ from big_rad.evaluators import spec as spec_lib
 from big_rad.inference import rows
 from big_rad.inference.answer import MODEL_FIELDS
 from big_rad.pp import builder as pp_builder
+from big_rad.pp import shown as shown_lib
 
 CONTROLS = spec_lib.CONTROLS
 BLANK_VALUE = rows.BLANK
@@ -53,7 +54,10 @@ class EvalData:
     - `reference`: the target text, if preprocessing ends in tok(..., answer=False).
     - `mask_loss`: the mask of the target tokens, in place of `reference`, if it ends in tok(...).
       The answer is then a part of `text`.
-    - `image_key` and `text_keys`: with caption(...) only, see `pp.ops_caption`.
+    - `image_key`, `text_keys` and `caption`: with caption(...) only, see `pp.ops_caption`.
+    - `shown` and `unsure`: with caption(...) only, the ids of the classes that the image shows, and
+      of those that it may show although neither label map nor boxes say so, as sets. `shown` is
+      None if the image has neither.
     - `masks`: with ground('masks') only, a list of bool [H, W], one for each `</seg>` of the
       reference.
     - `meta`: a dict of the texts `id` (the id of the question), `image` (the id of its image,
@@ -161,6 +165,7 @@ class EvalData:
             masks["masks"] = [out["segmap"] == c for c in out["mask_classes"]]
         return {
             **masks,
+            **(_of_pair(out) if "caption" in out else {}),
             **{k: np.asarray(out[k]) for k in (*MODEL_FIELDS, *_KEYS) if k in out},
             answer: _text(out[answer]) if answer == "reference" else np.asarray(out[answer]),
             "meta": meta,
@@ -261,6 +266,15 @@ def check(name: str, data: EvalData, fields: Sequence[str]) -> None:
             f"config.evals.{name}.pp leaves no targets in the row: write tok(...) without "
             "answer=False"
         )
+
+
+def _of_pair(example: Mapping[str, Any]) -> dict[str, Any]:
+    known = shown_lib.any_possible(example)
+    return {
+        "caption": example["caption"],
+        "shown": frozenset(shown_lib.shares(example)) if known else None,
+        "unsure": frozenset(example.get("unsure") or ()),
+    }
 
 
 def _text(reference: str | Sequence[str]) -> str:

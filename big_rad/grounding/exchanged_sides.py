@@ -1,7 +1,7 @@
 """Exchanges left and right in an English or German text.
 
-    >>> exchanged("Kleine Zyste der linken Niere, LUL frei.")
-    'Kleine Zyste der rechten Niere, RUL frei.'
+>>> exchanged("Kleine Zyste der linken Niere, LUL frei.")
+'Kleine Zyste der rechten Niere, RUL frei.'
 """
 
 import re

@@ -37,7 +37,8 @@ def test_the_tables_are_as_large_as_they_should_be():
 )
 def test_left_and_right_exchanged_gives_exchanged_classes(lang, text):
     other = [candidates.mirrored(c) or c for _, c in phrases.find(text, lang)]
-    assert sorted(c for _, c in phrases.find(exchanged_sides.exchanged(text), lang)) == sorted(other)
+    swapped = exchanged_sides.exchanged(text)
+    assert sorted(c for _, c in phrases.find(swapped, lang)) == sorted(other)
 
 
 PAIRED = [c for c in classes.CLASSES if candidates.mirrored(c.id)]
