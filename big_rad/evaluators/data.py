@@ -23,7 +23,7 @@ from big_rad.pp import shown as shown_lib
 CONTROLS = spec_lib.CONTROLS
 BLANK_VALUE = rows.BLANK
 
-_KEYS = ("image_key", "text_keys")
+_KEYS = ("image_key", "text_keys")  # With the op caption.
 _TARGETS = "mask_loss"
 _HINTS = {
     "reference": 'end it with tok(..., answer=False) and keep("image", "text", "mask_ar", '
@@ -54,7 +54,7 @@ class EvalData:
     - `reference`: the target text, if preprocessing ends in tok(..., answer=False).
     - `mask_loss`: the mask of the target tokens, in place of `reference`, if it ends in tok(...).
       The answer is then a part of `text`.
-    - `image_key`, `text_keys` and `caption`: with caption(...) only, see `pp.ops_caption`.
+    - `image_key` and `text_keys`: with caption(...) only, see `pp.ops_caption`.
     - `shown` and `unsure`: with caption(...) only, the ids of the classes that the image shows, and
       of those that it may show although neither label map nor boxes say so, as sets. `shown` is
       None if the image has neither.
@@ -144,12 +144,12 @@ class EvalData:
     def _make(self, index: int) -> dict[str, Any]:
         raw = self._source[index]
         texts = raw["texts"]
-        if len(texts) != 1:
+        out = self._preprocess({**raw, "rng": np.random.default_rng((0, 0, index))})
+        if len(texts) != 1 and _KEYS[-1] not in out:  # A caption may hold several sentences.
             raise ValueError(
                 f"example {raw['id']!r} has {len(texts)} texts, an evaluator scores one an item: "
                 'set `expand` in the eval\'s config, such as dict(task="vqa", lang="en")'
             )
-        out = self._preprocess({**raw, "rng": np.random.default_rng((0, 0, index))})
         answer = "reference" if "reference" in out or _TARGETS not in out else _TARGETS
         missing = [k for k in (*MODEL_FIELDS, answer) if k not in out]
         if missing:
@@ -165,7 +165,7 @@ class EvalData:
             masks["masks"] = [out["segmap"] == c for c in out["mask_classes"]]
         return {
             **masks,
-            **(_of_pair(out) if "caption" in out else {}),
+            **(_classes(out) if _KEYS[-1] in out else {}),
             **{k: np.asarray(out[k]) for k in (*MODEL_FIELDS, *_KEYS) if k in out},
             answer: _text(out[answer]) if answer == "reference" else np.asarray(out[answer]),
             "meta": meta,
@@ -268,10 +268,9 @@ def check(name: str, data: EvalData, fields: Sequence[str]) -> None:
         )
 
 
-def _of_pair(example: Mapping[str, Any]) -> dict[str, Any]:
+def _classes(example: Mapping[str, Any]) -> dict[str, Any]:
     known = shown_lib.any_possible(example)
     return {
-        "caption": example["caption"],
         "shown": frozenset(shown_lib.shares(example)) if known else None,
         "unsure": frozenset(example.get("unsure") or ()),
     }

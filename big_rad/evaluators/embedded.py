@@ -38,7 +38,7 @@ class Embedded(spec_lib.Statement):
 
     controls = ("blank", "shuffled")
     needs = ("embed",)
-    fields = ("caption", "text_keys", "image_key")
+    fields = ("reference", "text_keys", "image_key")
 
     def __init__(
         self,

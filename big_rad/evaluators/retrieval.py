@@ -72,8 +72,8 @@ class Evaluator(embedded.Embedded):
                 i,
                 n,
                 prompt=f"Which of {len(gallery)} texts is nearest to the image?",
-                reference=items[n]["caption"],
-                prediction=items[nearest[n]]["caption"],
+                reference=items[n]["reference"],
+                prediction=items[nearest[n]]["reference"],
                 scores={k: float(x[n]) for k, x in found.items()},
             )
             for n, i in enumerate(gallery)

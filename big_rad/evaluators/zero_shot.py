@@ -243,8 +243,8 @@ class Evaluator(embedded.Embedded):
         # 0; NaN if the text does not name exactly one side.
         found, at, rows = np.full(len(items), np.nan), [], []
         for n, item in enumerate(items):
-            said = side_words.sides(item["caption"])
-            swapped = exchanged_sides.exchanged(item["caption"])
+            said = side_words.sides(item["reference"])
+            swapped = exchanged_sides.exchanged(item["reference"])
             row = self._row(swapped)
             # A text that is cut before its side has the same row as the exchanged one.
             if (
@@ -346,7 +346,7 @@ def _said(
         true.append("side as in the text")
         says.append({1.0: true[-1], 0.0: "side exchanged"}.get(side, "either side"))
     return {
-        "prompt": item["caption"],
+        "prompt": item["reference"],
         "reference": "; ".join(true),
         "prediction": "; ".join(says),
     }

@@ -105,7 +105,6 @@ class Example(TypedDict, total=False):
     cut: Int32[np.ndarray, ""]  # caption: 1 if the text was too long for the row
     image_key: Int32[np.ndarray, " 2"]  # caption: a key that rows of the same image share
     text_keys: Int32[np.ndarray, "keys 2"]  # caption: the keys of all texts, that of `text` first
-    caption: str  # caption: the text of the row
     mask_class: MaskSlots  # tok: the class id of each mask, 0 in an unused slot
     mask_pos: MaskSlots  # tok: the position of its `</seg>` in `text`, -1 in an unused slot
     task: str  # tok: this field and those below come from the one text of an evaluation row
@@ -118,7 +117,7 @@ class Example(TypedDict, total=False):
     choices: list[str]  # tok: as in the text
     keywords: list[list]  # tok: as in the text
     mask_classes: list[int]  # tok: as in the text
-    reference: str  # tok: the target, with markup
+    reference: str  # tok, caption: the target, with markup
     mask_input: TokenRow  # tok: 1 on the tokens of the prompt
 
 
