@@ -13,6 +13,9 @@ from big_rad.pp import strings
 from configs import common
 
 _EVALUATED = 300  # The number of images that are evaluated.
+# The sentences of the phantom that say on which side a lesion is. Most others that name a side
+# are as true of the other side, such as "The left kidney is normal".
+_LESIONS = {"en": r"^(?!.*\b(no|without)\b).*[Ll]esion", "de": r"^(?!.*\b(ohne|keine)\b).*Läsion"}
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -64,10 +67,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         # Without `every`, so only after training. The level of chance depends on the limit.
         spec |= dict(split="validation", expand=expand, pp=pp, batch_size=64, limit=_EVALUATED)
         for kind in ("retrieval", "zero_shot"):
-            common.add_eval(c.evals, f"{kind}_{lang}", dict(spec, type=kind))
+            sided = kind == "zero_shot" and a.data == "phantom"
+            own = dict(sentences=_LESIONS[lang]) if sided else {}
+            common.add_eval(c.evals, f"{kind}_{lang}", dict(spec, type=kind, **own))
     scores = dict(
         r10_text="retrieval", r10_image="retrieval", side="zero_shot", auroc_organ="zero_shot"
     )
+    if a.data == "phantom":
+        scores |= dict(side_sentences="zero_shot")
     c.summary = {
         f"{score}_{lang}": f"{kind}_{lang}/{score}"
         for lang in ("en", "de")

@@ -106,7 +106,11 @@ class EvalData:
 
     def text(self, i: int) -> Mapping[str, Any]:
         """Returns the text of item i as it is in the dataset, without preprocessing its image."""
-        return self._source[int(self._indices[i])]["texts"][0]
+        return self.texts(i)[0]
+
+    def texts(self, i: int) -> Sequence[Mapping[str, Any]]:
+        """Returns all texts of item i; there may be several if a caption is made of them."""
+        return self._source[int(self._indices[i])]["texts"]
 
     def forget(self) -> None:
         """Frees the examples kept in memory; they are preprocessed again when they are needed."""

@@ -8,6 +8,7 @@ images via self-supervised learning"). The side is asked with the image's own te
 more similar to the image than the same text with left and right exchanged.
 """
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,10 @@ class Evaluator(embedded.Embedded):
         fewest: the fewest images that have a value, and the fewest that do not, for the AUROC of
             the value to be computed.
         pad: the id that fills up a row of tokens, as in the op `caption`.
+        sentences: a regular expression. If it is given, `side_sentences` is yielded as well: the
+            side is asked with each sentence of the image in which the expression is found. So one
+            can leave out sentences that stay true with left and right exchanged, such as "The left
+            kidney is normal".
         args, options: see `embedded.Embedded`.
 
     `run` yields `auroc_organ`, `side`, `auroc_modality`, `accuracy_modality`, `auroc_plane` and
@@ -101,6 +106,12 @@ class Evaluator(embedded.Embedded):
     scores = (
         spec_lib.Score("auroc_organ", "AUROC, organ shown", groups=_NAMES, chance=0.5),
         spec_lib.Score("side", "true side before the exchanged one", chance=0.5),
+        spec_lib.Score(
+            "side_sentences",
+            "the same, chosen sentences",
+            chance=0.5,
+            option="sentences",
+        ),
         spec_lib.Score("auroc_modality", "AUROC, modality", chance=0.5),
         spec_lib.Score("accuracy_modality", "accuracy, modality", chance="chance_modality"),
         spec_lib.Score("chance_modality", "accuracy by chance, modality", count=True),
@@ -108,6 +119,7 @@ class Evaluator(embedded.Embedded):
         spec_lib.Score("accuracy_plane", "accuracy, plane", chance="chance_plane"),
         spec_lib.Score("chance_plane", "accuracy by chance, plane", count=True),
         *(spec_lib.Score(f"n_{x}", count=True) for x in (*_QUESTIONS, "side")),
+        spec_lib.Score("n_side_sentences", count=True, option="sentences"),
         spec_lib.Score("n", count=True),
     )
     main = ("auroc_organ", "side")
@@ -115,10 +127,24 @@ class Evaluator(embedded.Embedded):
     place = 41
     left_out: Mapping[str, str] = {}
 
-    def __init__(self, *args: Any, fewest: int = 5, pad: int = 0, **options: Any):
+    def __init__(
+        self,
+        *args: Any,
+        fewest: int = 5,
+        pad: int = 0,
+        sentences: str = "",
+        **options: Any,
+    ):
         super().__init__(*args, **options)
         if fewest < 1:
             raise ValueError(f"config.evals.{self.name}.fewest is {fewest}: give a number from 1")
+        try:
+            self._sentences = re.compile(sentences) if sentences else None
+        except re.error as e:
+            raise ValueError(
+                f"config.evals.{self.name}.sentences is {sentences!r}, which is no regular "
+                f"expression: {e}"
+            ) from e
         self._fewest, self._pad = fewest, pad
 
     def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -130,11 +156,15 @@ class Evaluator(embedded.Embedded):
         truth, self.left_out = _truth(items, PROMPTS[lang], self._fewest)
         margins = {q: self._margins(params, image, q, lang, list(truth[q])) for q in truth}
         scores = {f"accuracy_{q}": _accuracy(margins[q], truth[q]) for q in truth if q != "organ"}
-        side = self._sides(params, image, items)
-        if np.isnan(side).all():
-            self.left_out["side"] = "no text names exactly one side"
-        else:
-            scores["side"] = side
+        texts = {"side": [[x["reference"]] for x in items]}
+        if self._sentences is not None:
+            texts["side_sentences"] = [self._chosen(i) for i in gallery]
+        for name, of_images in texts.items():
+            side = self._sides(params, image, of_images)
+            if np.isnan(side).all():
+                self.left_out[name] = "no text names exactly one side"
+            else:
+                scores[name] = side
         if jax.process_index() == 0:
             for question, why in self.left_out.items():
                 print(f"{self.name}: no score of {question}, {why}")
@@ -237,28 +267,41 @@ class Evaluator(embedded.Embedded):
         return row
 
     def _sides(
-        self, params: Mapping[str, Any], image: embedded.Embeddings, items: Sequence[Item]
+        self,
+        params: Mapping[str, Any],
+        image: embedded.Embeddings,
+        texts: Sequence[Sequence[str]],
     ) -> Float[np.ndarray, " images"]:
-        # 1 if the text is nearer to its image than the exchanged text, 1/2 if it is as near, else
-        # 0; NaN if the text does not name exactly one side.
-        found, at, rows = np.full(len(items), np.nan), [], []
-        for n, item in enumerate(items):
-            said = side_words.sides(item["reference"])
-            swapped = exchanged_sides.exchanged(item["reference"])
-            row = self._row(swapped)
-            # A text that is cut before its side has the same row as the exchanged one.
-            if (
-                len(said) == 1
-                and side_words.sides(swapped) == {_OTHER[s] for s in said}
-                and (row != item["text"]).any()
-            ):
-                at.append(n)
-                rows += [item["text"], row]
-        if at:
-            pairs = self.texts(params, rows).reshape(len(at), 2, -1).astype(np.float64)
-            close = np.round(np.einsum("nd,nsd->ns", image[at], pairs), 6)
-            found[at] = (np.sign(close[:, 0] - close[:, 1]) + 1) / 2
+        # For the texts of each image the mean of 1 if the text is nearer to the image than the
+        # exchanged text, 1/2 if it is as near, else 0. Only texts that name exactly one side count;
+        # NaN if an image has none.
+        owners, rows = [], []
+        for n, several in enumerate(texts):
+            for text in several:
+                swapped = exchanged_sides.exchanged(text)
+                said, other = side_words.sides(text), side_words.sides(swapped)
+                pair = [self._row(text), self._row(swapped)]
+                # A text that is cut before its side has the same row as the exchanged one.
+                if (
+                    len(said) == 1
+                    and other == {_OTHER[s] for s in said}
+                    and (pair[0] != pair[1]).any()
+                ):
+                    owners.append(n)
+                    rows += pair
+        found = np.full(len(texts), np.nan)
+        if owners:
+            pairs = self.texts(params, rows).reshape(len(owners), 2, -1).astype(np.float64)
+            close = np.round(np.einsum("nd,nsd->ns", image[owners], pairs), 6)
+            wins = (np.sign(close[:, 0] - close[:, 1]) + 1) / 2
+            counts = np.bincount(owners, minlength=len(texts))
+            sums = np.bincount(owners, wins, minlength=len(texts))
+            found[counts > 0] = (sums / np.maximum(counts, 1))[counts > 0]
         return found
+
+    def _chosen(self, index: int) -> list[str]:
+        sentences = [str(t.get("sentence", "")) for t in self.data.texts(index)]
+        return [s for s in sentences if self._sentences.search(s)]
 
 
 def _truth(
@@ -344,7 +387,7 @@ def _said(
     side = scores.get("side")
     if side is not None:
         true.append("side as in the text")
-        says.append({1.0: true[-1], 0.0: "side exchanged"}.get(side, "either side"))
+        says.append({1.0: true[-1], 0.0: "side exchanged"}.get(side, "side undecided"))
     return {
         "prompt": item["reference"],
         "reference": "; ".join(true),

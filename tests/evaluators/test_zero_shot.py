@@ -223,3 +223,20 @@ def test_an_evaluation_has_intervals_of_means_and_of_aurocs_over_the_patients_th
     for name in ("side", "accuracy_plane", "auroc_organ"):
         assert entry["intervals"][""][name]["clusters"] == N / 2
         assert entry["intervals"][""][name]["mean"] == scores[name]
+
+
+def test_sentences_that_are_true_of_either_side_can_be_left_out():
+    some = rows()
+    for i, x in enumerate(some):  # An odd image has a true sentence, a wrong one, and a plain one.
+        side, other = ("left", "right")[:: 1 if i % 2 == 0 else -1]
+        wrong = [f"Cyst of the {other} kidney."] * (i % 2)
+        x["text"] = [f"Cyst of the {side} kidney.", *wrong, f"The {other} lung is normal."]
+    made, scores = found(some, sentences="^(?!.*normal)")
+    assert [r["scores"]["side_sentences"] for r in made.records] == [1.0, 0.5] * (N // 2)
+    assert scores["side_sentences"] == 0.75 and scores["n_side_sentences"] == N
+    assert "side" not in scores and "side" in made.left_out  # The whole reports name both sides.
+    assert "side_sentences" in found(some, sentences="Spleen")[0].left_out
+    assert "side_sentences" in made.names({"sentences": "a"}) and made.names({}).count("side") == 1
+    assert "side_sentences" not in found(some)[1] and "side_sentences" not in made.names({})
+    with pytest.raises(ValueError, match=r"evals.x.sentences is '\(', which is no regular"):
+        found(some, sentences="(")

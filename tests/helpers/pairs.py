@@ -14,8 +14,8 @@ class Pairs:
     """A dataset of pairs.
 
     Args:
-        rows: for each pair its `text`, and any fields of an example. `patient` is by default a
-            patient of its own, and `lang` is "en".
+        rows: for each pair its `text`, which may be a list of sentences, and any fields of an
+            example. `patient` is by default a patient of its own, and `lang` is "en".
     """
 
     def __init__(self, rows):
@@ -26,13 +26,17 @@ class Pairs:
 
     def __getitem__(self, i):
         row = {"patient": f"Doe^{i}", "modality": "CT", "plane": "axial", **self.rows[i]}
-        text = {"task": "report", "lang": row.pop("lang", "en"), "sentence": row.pop("text")}
-        return {"id": f"{i}#0", "image_id": f"{i}", "number": i, "texts": [text], **row}
+        said, lang = row.pop("text"), row.pop("lang", "en")
+        sentences = [said] if isinstance(said, str) else said
+        texts = [{"task": "report", "lang": lang, "sentence": s} for s in sentences]
+        return {"id": f"{i}", "image_id": f"{i}", "number": i, "texts": texts, **row}
 
 
 def data(rows, pad=0):
     """Returns the `EvalData` of `Pairs`; the pixels of an image are the number of its pair."""
-    caption = builder.get_preprocess_fn(f"caption(length={LENGTH}, pad={pad}, choose='first')")
+    caption = builder.get_preprocess_fn(
+        f"caption(length={LENGTH}, pad={pad}, style='report', choose='first')"
+    )
 
     def preprocess(example):
         image = np.full((4, 4, 3), example["number"], np.float32)
