@@ -108,7 +108,7 @@ class Evaluator(embedded.Embedded):
         spec_lib.Score("side", "true side before the exchanged one", chance=0.5),
         spec_lib.Score(
             "side_sentences",
-            "the same, chosen sentences",
+            "true side before the exchanged one, chosen sentences",
             chance=0.5,
             option="sentences",
         ),

@@ -71,6 +71,28 @@ def test_the_loss_of_rows_that_are_held_out_has_a_value_for_each(mesh):
     assert out["correct"].tolist() == [1 + last, 0, 0]
 
 
+class Towers:
+    """Two towers whose embeddings are the input times the parameters."""
+
+    def apply(self, variables, image, text):
+        x = variables["params"]
+        return tuple(None if i is None else i[:, :2] * x for i in (image, text)), {}
+
+
+@pytest.mark.parametrize("mesh", [False, True])
+def test_images_and_texts_are_embedded_together_or_alone(mesh):
+    mesh = sharding.make_mesh((("data", -1),)) if mesh else None
+    embed = functions.Functions(Towers(), None, mesh)["embed"]
+    image, text = np.ones((3, 4), np.float32), np.arange(12, dtype=np.int32).reshape(3, 4)
+    both = embed(2.0, {"image": image, "text": text})
+    np.testing.assert_array_equal(both["image"], np.full((3, 2), 2.0))
+    np.testing.assert_array_equal(both["text"], 2.0 * text[:, :2])
+    for field, x in (("image", image), ("text", text)):
+        alone = embed(2.0, {field: x})
+        assert set(alone) == {field}
+        np.testing.assert_array_equal(alone[field], both[field])
+
+
 def test_a_signal_ends_an_evaluation_between_two_questions(made):
     def watch(items):
         for i, item in enumerate(items):

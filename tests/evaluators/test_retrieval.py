@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from big_rad.evaluators import retrieval
+from big_rad.evaluators import before_after, retrieval
 from big_rad.evaluators import samples as sample_files
 from tests.helpers import pairs
 
@@ -71,6 +71,16 @@ def test_the_gallery_has_one_image_of_each_patient():
     assert scores["n"] == N / 3
     assert [r["index"] for r in made.records] == list(range(0, N, 3))
     assert [r["subject"] for r in made.records] == list(range(N // 3))
+
+
+def test_a_run_is_compared_with_the_one_before_over_the_images_that_were_asked(tmp_path):
+    several = [{"text": text, "patient": f"p{i // 3}"} for i, text in enumerate(DIFFERENT)]
+    made, _ = found(several, constant, constant)
+    before_after.keep({"x": made}, tmp_path)
+    made, _ = found(several, perfect, lambda text: EYE[number_of(text)])
+    rows = {r.score: r for r in before_after.compare({"x": made}, tmp_path)}
+    assert rows["r1_text"].difference.mean == pytest.approx(0.9)
+    assert rows["r1_text"].difference.clusters == N / 3
 
 
 @pytest.mark.parametrize("control", ["blank", "shuffled"])
