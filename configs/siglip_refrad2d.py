@@ -12,6 +12,11 @@ from big_rad.models import siglip, two_towers
 from big_rad.pp import strings
 from configs import common
 
+_EVALUATED = 300  # The number of images that are evaluated.
+# The sentences of the phantom that say on which side a lesion is. Most others that name a side
+# are as true of the other side, such as "The left kidney is normal".
+_LESIONS = {"en": r"^(?!.*\b(no|without)\b).*[Ll]esion", "de": r"^(?!.*\b(ohne|keine)\b).*Läsion"}
+
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
@@ -59,12 +64,21 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         )  # fmt: skip
         expand = dict(task="report", lang=lang, together=True)
         spec = {k: v for k, v in source.items() if k not in ("split", "pp")}
-        spec |= dict(type="retrieval", split="validation", expand=expand, pp=pp, batch_size=64)
-        common.add_eval(c.evals, f"retrieval_{lang}", spec)
+        # Without `every`, so only after training. The level of chance depends on the limit.
+        spec |= dict(split="validation", expand=expand, pp=pp, batch_size=64, limit=_EVALUATED)
+        for kind in ("retrieval", "zero_shot"):
+            sided = kind == "zero_shot" and a.data == "phantom"
+            own = dict(sentences=_LESIONS[lang]) if sided else {}
+            common.add_eval(c.evals, f"{kind}_{lang}", dict(spec, type=kind, **own))
+    scores = dict(
+        r10_text="retrieval", r10_image="retrieval", side="zero_shot", auroc_organ="zero_shot"
+    )
+    if a.data == "phantom":
+        scores |= dict(side_sentences="zero_shot")
     c.summary = {
-        f"r10_{way}_{lang}": f"retrieval_{lang}/r10_{way}"
+        f"{score}_{lang}": f"{kind}_{lang}/{score}"
         for lang in ("en", "de")
-        for way in ("text", "image")
+        for score, kind in scores.items()
     }
     c.input.data = {a.data: 1.0}
     c.input[a.data] = source

@@ -109,7 +109,9 @@ def compare(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.
     for name, evaluator in evals.items():
         old, _ = sample_files.read(pathlib.Path(samples_dir) / FOLDER, name)
         if old:
-            found += rows(name, old, evaluator.records, evaluator.data.patients())
+            patients = evaluator.data.patients()
+            clusters = [patients[r["index"]] for r in evaluator.records]
+            found += rows(name, old, evaluator.records, clusters)
     return [r for r in found if r.difference.n]
 
 

@@ -18,6 +18,7 @@ from big_rad.evaluators import spec as spec_lib
 from big_rad.inference import rows
 from big_rad.inference.answer import MODEL_FIELDS
 from big_rad.pp import builder as pp_builder
+from big_rad.pp import shown as shown_lib
 
 CONTROLS = spec_lib.CONTROLS
 BLANK_VALUE = rows.BLANK
@@ -54,6 +55,9 @@ class EvalData:
     - `mask_loss`: the mask of the target tokens, in place of `reference`, if it ends in tok(...).
       The answer is then a part of `text`.
     - `image_key` and `text_keys`: with caption(...) only, see `pp.ops_caption`.
+    - `shown` and `unsure`: with caption(...) only, the ids of the classes that the image shows, and
+      of those that it may show although neither label map nor boxes say so, as sets. `shown` is
+      None if the image has neither.
     - `masks`: with ground('masks') only, a list of bool [H, W], one for each `</seg>` of the
       reference.
     - `meta`: a dict of the texts `id` (the id of the question), `image` (the id of its image,
@@ -102,7 +106,11 @@ class EvalData:
 
     def text(self, i: int) -> Mapping[str, Any]:
         """Returns the text of item i as it is in the dataset, without preprocessing its image."""
-        return self._source[int(self._indices[i])]["texts"][0]
+        return self.texts(i)[0]
+
+    def texts(self, i: int) -> Sequence[Mapping[str, Any]]:
+        """Returns all texts of item i; there may be several if a caption is made of them."""
+        return self._source[int(self._indices[i])]["texts"]
 
     def forget(self) -> None:
         """Frees the examples kept in memory; they are preprocessed again when they are needed."""
@@ -161,6 +169,7 @@ class EvalData:
             masks["masks"] = [out["segmap"] == c for c in out["mask_classes"]]
         return {
             **masks,
+            **(_classes(out) if _KEYS[-1] in out else {}),
             **{k: np.asarray(out[k]) for k in (*MODEL_FIELDS, *_KEYS) if k in out},
             answer: _text(out[answer]) if answer == "reference" else np.asarray(out[answer]),
             "meta": meta,
@@ -261,6 +270,14 @@ def check(name: str, data: EvalData, fields: Sequence[str]) -> None:
             f"config.evals.{name}.pp leaves no targets in the row: write tok(...) without "
             "answer=False"
         )
+
+
+def _classes(example: Mapping[str, Any]) -> dict[str, Any]:
+    known = shown_lib.any_possible(example)
+    return {
+        "shown": frozenset(shown_lib.shares(example)) if known else None,
+        "unsure": frozenset(example.get("unsure") or ()),
+    }
 
 
 def _text(reference: str | Sequence[str]) -> str:

@@ -6,7 +6,7 @@ dictionaries, as read from JSON. A field marked `NotRequired` may be missing in 
 versions and in those of evaluators that have no value for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 
@@ -103,6 +103,8 @@ class Record(TypedDict):
         boxes: the entities of both texts.
         judge: the reply of a judge, if one was asked.
         confidence: how sure the model is of the answer.
+        margins: question -> value -> [how much more similar the image is to its prompts than to
+            others, whether the image has it], see `zero_shot`.
     """
 
     index: int
@@ -128,6 +130,7 @@ class Record(TypedDict):
     boxes: NotRequired[Boxes]
     judge: NotRequired[Judged]
     confidence: NotRequired[Confidence]
+    margins: NotRequired[dict[str, dict[str, Sequence[float | None]]]]
 
 
 class Interval(TypedDict):

@@ -144,7 +144,8 @@ def entry_of(
         bootstrap: how intervals are computed.
     """
     spec = questions.spec
-    subjects = data.patients()
+    patients = data.patients()
+    subjects = [patients[r["index"]] for r in records]  # There may be items without a record.
     clusters = summaries.clusters(records, bootstrap["by"], subjects)
     return {
         "type": spec["type"],
@@ -152,7 +153,7 @@ def entry_of(
         "builder_args": spec.get("builder_args") or {},
         "split": spec["split"],
         "control": spec_lib.control_of(spec),
-        "n": len(data),
+        "n": len(records),
         "images": len({sample_files.image_of(r) for r in records}),
         "subjects": len(set(subjects)),
         "unnamed": data.unnamed(),
@@ -382,8 +383,11 @@ def _intervals(
     clusters: Sequence[Hashable] | None,
     bootstrap: Bootstrap,
 ) -> Intervals:
-    points = spec_lib.class_of(kind).points
-    return summaries.intervals(records, clusters, bootstrap["resamples"], bootstrap["seed"], points)
+    cls, resamples, seed = spec_lib.class_of(kind), bootstrap["resamples"], bootstrap["seed"]
+    found = summaries.intervals(records, clusters, resamples, seed, cls.points)
+    alone = range(len(records)) if clusters is None else clusters
+    found[""] |= cls.resampled(records, alone, resamples, seed)
+    return found
 
 
 def _changed(name: str, entry: Entry, out: pathlib.Path, questions: QuestionSet | None) -> str:

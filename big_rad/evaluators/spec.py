@@ -15,12 +15,12 @@ import importlib
 import inspect
 import json
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from big_rad.evaluators.records import Record
+from big_rad.evaluators.records import Interval, Record
 from big_rad.registry import did_you_mean
 
 CONTROLS = ("none", "blank", "shuffled", "mirrored")
@@ -51,6 +51,8 @@ class Score:
         judged: whether it comes from a judge in `big_rad.evaluate`, and never from `run`.
         beside: the figure of training that is drawn together with its curve, such as
             "training_loss"; "" draws it alone.
+        chance: what the score would be by chance: a number, or the name of the score that says it.
+            Pages show it beside the score. "" if it is not known.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Score:
     option: str = ""
     judged: bool = False
     beside: str = ""
+    chance: float | str = ""
 
 
 class Statement:
@@ -122,6 +125,24 @@ class Statement:
         return {}
 
     @classmethod
+    def resampled(
+        cls, records: Sequence[Record], clusters: Sequence[Hashable], resamples: int, seed: int
+    ) -> dict[str, Interval]:
+        """Returns the intervals of scores that are no mean over samples; none by default.
+
+        Args:
+            records: the records of the samples.
+            clusters: the cluster of each sample, whose samples are resampled together.
+            resamples: the number of bootstrap resamples. Fewer may be made where they are slow.
+            seed: the seed of the bootstrap.
+
+        Returns:
+            name of a score -> its value with its interval.
+        """
+        del records, clusters, resamples, seed
+        return {}
+
+    @classmethod
     def labels(cls) -> dict[str, str]:
         """Returns name -> title of the scores that pages show, in their order."""
         return {s.name: s.title for s in cls.scores if s.title}
@@ -134,6 +155,19 @@ class Statement:
             for s in cls.scores
             if s.whole and not s.judged and (not s.option or entry.get(s.option))
         ]
+
+    @classmethod
+    def chances(cls, metrics: Mapping[str, float | None]) -> dict[str, float]:
+        """Returns name of a score -> what it would be by chance, where that is known.
+
+        Args:
+            metrics: name -> value of an evaluation.
+        """
+        found = {
+            s.name: metrics.get(s.chance) if isinstance(s.chance, str) else s.chance
+            for s in cls.scores
+        }
+        return {k: float(x) for k, x in found.items() if x is not None}
 
     @classmethod
     def stated(cls, metric: str) -> Score | None:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Hashable, Sequence
 
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators.records import Entity, Entry, Interval, Record, Summary
 from big_rad.metrics import bootstrap
 
@@ -180,9 +181,11 @@ def markdown(summary: Summary, groups: bool = True) -> str:
     lines += [f"\n{name}: {text}." for name, text in graded.items() if text]
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
+        chances = spec_lib.class_of(entry.get("type")).chances(entry.get("metrics", {}))
         for score, x in entry["intervals"][""].items():
+            chance = f" (chance {chances[score]:.3f})" if score in chances else ""
             lines.append(
-                f"| {name} | {score} | {bootstrap.interval_text(x)} | {x['n']} | "
+                f"| {name} | {score}{chance} | {bootstrap.interval_text(x)} | {x['n']} | "
                 f"{units(x['clusters'], nouns[name])} |"
             )
     grouped = groups and [

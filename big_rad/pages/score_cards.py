@@ -37,7 +37,7 @@ def html(summary: Summary, sections: Sequence[page_sections.Section]) -> str:
         '<p class="note">Bars are 95 % intervals by bootstrap over what each card names, '
         f"{summary['resamples']:,} resamples; with a single unit no interval is shown. "
         "The thin lines: the same questions with a blank image, another patient's, or the true one "
-        "mirrored.</p>"
+        "mirrored; and the level of chance, where it is known.</p>"
         "</section>"
     )
 
@@ -46,7 +46,8 @@ def _card(summary: Summary, section: page_sections.Section) -> str:
     evals = summary["evals"]
     entry = evals[section.names["none"]]
     found, labels = entry["intervals"], section.labels()
-    main = next(iter((*section.cls.main, *found[""])), "")
+    mains = section.cls.main
+    main = next((m for m in (*mains, *found[""]) if m in found[""]), next(iter(mains), ""))
     label = labels.get(main, main)
     x = found[""].get(main)
     controls = {
@@ -54,6 +55,8 @@ def _card(summary: Summary, section: page_sections.Section) -> str:
         for c, n in section.names.items()
         if c != "none" and n in evals and main in evals[n]["intervals"][""]
     }
+    chances = section.cls.chances(entry.get("metrics", {}))
+    lines = controls | ({"chance": chances[main]} if main in chances else {})
     counted = "" if x is None or x["n"] == entry["n"] else f", {x['n']:,} of them count here"
     graded = headlines.graded(entry.get("metrics", {}))
     graded = f", {graded}" if graded else ""
@@ -61,15 +64,16 @@ def _card(summary: Summary, section: page_sections.Section) -> str:
     what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}{graded}{by}"
     figure = "–" if x is None else f"{x['mean']:.3f}"
     between = "" if x is None else f"{x['low']:.3f} to {x['high']:.3f}"
-    bar = "" if x is None else _bar(x, controls)
+    bar = "" if x is None else _bar(x, lines)
     ticks = "".join(
-        f'<span class="{esc(c)}"><i></i>{esc(c)} {v:.3f}</span> ' for c, v in controls.items()
+        f'<span class="{esc(c)}"><i></i>{esc(c)} {v:.3f}</span> ' for c, v in lines.items()
     )
     return (
         f'<article class="tile"><h3>{esc(section.title)}</h3><p class="meta">{esc(what)}</p>'
         f'<p class="number"><b>{figure}</b> {esc(label)} <span>{between}</span></p>{bar}'
         f'<p class="ticks">{ticks}</p>{_groups(found, main)}'
-        f"<details><summary>All scores</summary>{_table(found[''], labels)}</details></article>"
+        f"<details><summary>All scores</summary>{_table(found[''], labels, chances)}"
+        "</details></article>"
     )
 
 
@@ -108,8 +112,8 @@ def _rows(rows: Sequence[tuple[str, Interval]]) -> str:
 
 
 def _bar(x: Interval, controls: Mapping[str, float] | None = None) -> str:
-    # A bar from 0 to 1 with the interval as a band, the mean as a line and the controls as dashed
-    # lines. A score outside this range, such as a loss, gets no bar.
+    # A bar from 0 to 1 with the interval as a band, the mean as a line, and the controls and chance
+    # as dashed lines. A score outside this range, such as a loss, gets no bar.
     if x["mean"] > 1 + 1e-6 or x["mean"] < -1e-6:
         return ""
     low, mean, high = (min(max(x[k], 0.0), 1.0) for k in ("low", "mean", "high"))
@@ -125,9 +129,13 @@ def _bar(x: Interval, controls: Mapping[str, float] | None = None) -> str:
     )
 
 
-def _table(scores: Mapping[str, Interval], labels: Mapping[str, str]) -> str:
+def _table(
+    scores: Mapping[str, Interval], labels: Mapping[str, str], chances: Mapping[str, float]
+) -> str:
+    by_chance = {name: f" (chance {x:.3f})" for name, x in chances.items()}
     rows = "".join(
-        f'<tr><th scope="row">{esc(labels.get(name, name.replace("_", " ")))}</th>'
+        f'<tr><th scope="row">{esc(labels.get(name, name.replace("_", " ")))}'
+        f"{by_chance.get(name, '')}</th>"
         f"<td>{bootstrap.interval_text(x)}</td><td>{x['n']:,}</td></tr>"
         for name, x in scores.items()
     )

@@ -298,6 +298,7 @@ TILES = """
 .ticks i { display: inline-block; height: 12px; border-left: 3px solid var(--t); margin-right: 5px;
   vertical-align: -1px; }
 .blank { --t: #e69f00; } .shuffled { --t: #cc79a7; } .mirrored { --t: #009e73; }
+.chance { --t: var(--soft); }
 .groups { display: grid; grid-template-columns: minmax(0, 9rem) 1fr; gap: 4px 10px; margin: 0;
   font-size: .85rem; align-items: center; }
 .groups dt { font-size: .82rem; color: var(--ink); overflow-wrap: anywhere; }

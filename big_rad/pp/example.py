@@ -15,6 +15,8 @@ length of the row (`tok` has an example of one):
       | prompt      texts: some are chosen; each gets context, prefix and suffix
       | ground      texts: markup in the suffix, and the matching prefix
       | tok         adds text, mask_ar, mask_loss and segment, int32 [L + 1]
+      | caption     in place of the ops from detect_vqa to tok, for a model with two towers: adds
+      |             text, mask_ar and mask_loss, int32 [L], image_key and text_keys
       | keep        id, image, text, mask_ar, mask_loss, ...
     row
       | collate     B rows are stacked
@@ -95,15 +97,18 @@ class Example(TypedDict, total=False):
     segmap_full: LabelMap  # load, resize: the label map before it was resized
     before: Before  # augment: some fields as they were before the image was changed
     repeat_channel: int  # augment: the CT window that is shown in all three channels
-    text: TokenRow  # tok: the tokens of all texts, then zeros
-    mask_ar: TokenRow  # tok: 1 where a token attends only to itself and to tokens before it
-    mask_loss: TokenRow  # tok: 1 where a token is learned
+    text: TokenRow  # tok, caption: the tokens of all texts, then padding
+    mask_ar: TokenRow  # tok, caption: 1 where a token attends only to those before it
+    mask_loss: TokenRow  # tok, caption: 1 where a token is learned
     segment: TokenRow  # tok: the number of the text from 1, 0 on padding
     text_bound: int  # tok: the most tokens that the row can have with the same texts
+    cut: Int32[np.ndarray, ""]  # caption: 1 if the text was too long for the row
+    image_key: Int32[np.ndarray, " 2"]  # caption: a key that rows of the same image share
+    text_keys: Int32[np.ndarray, "keys 2"]  # caption: the keys of all texts, that of `text` first
     mask_class: MaskSlots  # tok: the class id of each mask, 0 in an unused slot
     mask_pos: MaskSlots  # tok: the position of its `</seg>` in `text`, -1 in an unused slot
     task: str  # tok: this field and those below come from the one text of an evaluation row
-    lang: str  # tok: as in the text
+    lang: str  # tok, caption: as in the text
     question: str  # tok: as in the text
     question_type: str  # tok: as in the text
     source: str  # tok: as in the text
@@ -112,7 +117,7 @@ class Example(TypedDict, total=False):
     choices: list[str]  # tok: as in the text
     keywords: list[list]  # tok: as in the text
     mask_classes: list[int]  # tok: as in the text
-    reference: str  # tok: the target, with markup
+    reference: str  # tok, caption: the target, with markup
     mask_input: TokenRow  # tok: 1 on the tokens of the prompt
 
 

@@ -292,7 +292,7 @@ def test_pp_that_drops_a_field_is_an_error_that_names_it():
 
 def test_build_refuses_unknown_types_and_fields():
     common = dict(predict_fns={}, tokenizer=None, data_dir="")
-    with pytest.raises(ValueError, match="grounded, vqa"):
+    with pytest.raises(ValueError, match="grounded, retrieval"):
         evaluators.build("x", dict(type="nope"), **common)
     with pytest.raises(ValueError, match="unknown contrl"):
         evaluators.build("x", dict(type="vqa", contrl="blank"), **common)

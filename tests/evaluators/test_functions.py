@@ -43,7 +43,7 @@ def made(monkeypatch):
 
 def test_a_function_is_made_when_it_is_first_asked_for_and_no_other_is(made):
     found = functions.Functions("model", "tokenizer", never=[3])
-    assert set(found) == set(functions.MAKERS) and "queue" in found and "embed" not in found
+    assert set(found) == set(functions.MAKERS) and "queue" in found and "segment" not in found
     assert not made
     assert found["queue"]("p", ["a", "b"], rows=2) == [("p", x, {"rows": 2}) for x in "ab"]
     assert found["queue"] is found["queue"]
@@ -52,7 +52,7 @@ def test_a_function_is_made_when_it_is_first_asked_for_and_no_other_is(made):
     found["loss"](np.zeros((3, V), np.float32), batch(1))
     assert len(made) == 1
     with pytest.raises(KeyError):
-        found["embed"]
+        found["segment"]
 
 
 @pytest.mark.parametrize("mesh", [False, True])
@@ -69,6 +69,28 @@ def test_the_loss_of_rows_that_are_held_out_has_a_value_for_each(mesh):
     assert out["tokens"].tolist() == [2, 1, 0]
     last = float(logits[2].argmax() == 4)
     assert out["correct"].tolist() == [1 + last, 0, 0]
+
+
+class Towers:
+    """Two towers whose embeddings are the input times the parameters."""
+
+    def apply(self, variables, image, text):
+        x = variables["params"]
+        return tuple(None if i is None else i[:, :2] * x for i in (image, text)), {}
+
+
+@pytest.mark.parametrize("mesh", [False, True])
+def test_images_and_texts_are_embedded_together_or_alone(mesh):
+    mesh = sharding.make_mesh((("data", -1),)) if mesh else None
+    embed = functions.Functions(Towers(), None, mesh)["embed"]
+    image, text = np.ones((3, 4), np.float32), np.arange(12, dtype=np.int32).reshape(3, 4)
+    both = embed(2.0, {"image": image, "text": text})
+    np.testing.assert_array_equal(both["image"], np.full((3, 2), 2.0))
+    np.testing.assert_array_equal(both["text"], 2.0 * text[:, :2])
+    for field, x in (("image", image), ("text", text)):
+        alone = embed(2.0, {field: x})
+        assert set(alone) == {field}
+        np.testing.assert_array_equal(alone[field], both[field])
 
 
 def test_a_signal_ends_an_evaluation_between_two_questions(made):

@@ -81,10 +81,10 @@ def test_no_two_types_of_the_package_share_a_place_or_a_title():
     "kind, said",
     [
         ("grunded", "did you mean 'grounded'"),
-        ("base", "known: grounded, vqa"),  # Its class is abstract.
-        ("spec", "known: grounded, vqa"),
-        ("page", "known: grounded, vqa"),
-        (None, "known: grounded, vqa"),
+        ("base", "known: grounded, retrieval"),  # Its class is abstract.
+        ("spec", "known: grounded, retrieval"),
+        ("page", "known: grounded, retrieval"),
+        (None, "known: grounded, retrieval"),
         ("../vqa", "did you mean 'vqa'"),
         ("vqa ", "did you mean 'vqa'"),
         (".vqa", "known"),
@@ -109,7 +109,7 @@ def test_a_type_that_is_none_is_refused_with_what_there_is(kind, said):
         (dict(scores=(Score("a"),), main="a"), r"give a tuple, \('a',\)"),
         (dict(scores=(Score("a"),), main=("a",), controls=("blnk",)), "control 'blnk'; known"),
         (dict(scores=(Score("a"),), main=("a",), needs=("los",)), "did you mean 'loss'"),
-        (dict(scores=(Score("a"),), main=("a",), needs=("embed",)), "function 'embed' of a model"),
+        (dict(scores=(Score("a"),), main=("a",), needs=("rank",)), "function 'rank' of a model"),
     ],
 )
 def test_a_class_that_states_too_little_is_refused_with_what_to_state(module, stated, said):

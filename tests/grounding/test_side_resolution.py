@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from big_rad.grounding import candidates, classes, mentions, phrases
+from big_rad.grounding import candidates, classes, exchanged_sides, mentions, phrases
 from tests.helpers import sided
 
 ROWS = [(name, *row) for name in sided.TABLES for row in sided.table(name)]
@@ -37,7 +37,8 @@ def test_the_tables_are_as_large_as_they_should_be():
 )
 def test_left_and_right_exchanged_gives_exchanged_classes(lang, text):
     other = [candidates.mirrored(c) or c for _, c in phrases.find(text, lang)]
-    assert sorted(c for _, c in phrases.find(sided.exchanged(text), lang)) == sorted(other)
+    swapped = exchanged_sides.exchanged(text)
+    assert sorted(c for _, c in phrases.find(swapped, lang)) == sorted(other)
 
 
 PAIRED = [c for c in classes.CLASSES if candidates.mirrored(c.id)]

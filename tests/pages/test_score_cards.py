@@ -85,6 +85,20 @@ def test_a_card_shows_the_score_between_its_bounds_beside_the_control():
     assert groups.index("liver 3") < groups.index("spleen 1")
 
 
+def test_the_level_of_chance_is_shown_beside_the_score_that_it_belongs_to():
+    records = [record(i) | {"scores": {"r10_text": i % 2, "r10_image": 1.0}} for i in range(4)]
+    entry = {"type": "retrieval", "dataset": "phantom", "split": "test", "n": 4, "control": "none"}
+    entry |= {"intervals": found(records), "metrics": {"chance_r10_text": 0.25}, "sha256": ""}
+    made = {"evals": {"x": entry}, "by": "image", "resamples": 200, "seed": 0, "checkpoint": ""}
+    section = page_sections.Section("S", "retrieval", {}, [], {}, names={"none": "x"})
+    card = html_page.parse(score_cards.html(made, [section])).one("article", "tile")
+    assert card.one("p", "ticks").words == "chance 0.250"
+    assert card.one("i", "chance", style="left:25.00%")
+    rows = [th.words for th in card.one("details").all("th", scope="row")]
+    assert rows == ["R@10, the text of an image (chance 0.250)", "R@10, the image of a text"]
+    assert "| x | r10_text (chance 0.250) | 0.500" in summaries.markdown(made)
+
+
 @pytest.mark.parametrize(
     "unnamed, said",
     [(0, "intervals by patient (4)"), (4, "by image (4)"), (1, "by patient or image (4)")],

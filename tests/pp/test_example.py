@@ -40,6 +40,7 @@ RUNS = {
     "evaluation": ({k: v for k, v in IMAGE.items() if k not in ("segmap", "boxes")}, [QUESTION],
                    "load|normalize('medgemma')|resize(28)|prompt('vqa')|ground('masks')|"
                    "tok(length=64, max_text=60, answer=False, masks=4)"),
+    "pair": (IMAGE, [REPORT, QUESTION], "load|normalize('medgemma')|resize(28)|caption(length=64)"),
     "colour": (IMAGE | {"image": np.zeros((40, 40, 3), np.uint8), "modality": "OT"}, [QUESTION],
                "load(28)|normalize('medgemma')|prompt('vqa')|ground('none')"),
 }  # fmt: skip

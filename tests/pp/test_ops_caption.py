@@ -26,9 +26,21 @@ def test_a_row_is_the_lowercased_text_with_its_end_and_padding():
 
 
 def test_all_report_sentences_are_drawn_and_no_question():
-    drawn = {make(seed=n)["caption"] for n in range(20)}
+    drawn = {make(seed=n, style="sentence")["reference"] for n in range(20)}
     assert drawn == {"The liver is normal.", "Leber unauffällig."}
-    assert {make(seed=n, choose="first")["caption"] for n in range(5)} == {"The liver is normal."}
+    first = {make(seed=n, choose="first")["reference"] for n in range(5)}
+    assert first == {"The liver is normal."}
+
+
+def test_a_report_has_all_sentences_of_one_language_and_both_draws_either():
+    spleen = {"task": "report", "lang": "en", "sentence": "Spleen normal"}
+    whole = "The liver is normal. Spleen normal."
+    made = make([*TEXTS, spleen], langs=("en",), style="report", choose="first", keys=8)
+    assert made["reference"] == whole and made["lang"] == "en"
+    # The report, the two sentences, and the German one, which is the whole German report.
+    assert (made["text_keys"] != 0).any(1).tolist() == [True] * 4 + [False] * 4
+    drawn = {make([*TEXTS, spleen], seed=n)["reference"] for n in range(40)}
+    assert drawn == {whole, "Leber unauffällig.", "The liver is normal.", "Spleen normal"}
 
 
 def test_the_keys_are_those_of_all_texts_with_the_own_one_first():
@@ -56,7 +68,9 @@ def test_an_example_without_such_a_sentence_is_an_error():
         make(langs=("zh",))
 
 
-@pytest.mark.parametrize("options", [dict(length=1), dict(keys=0), dict(choose="last")])
+@pytest.mark.parametrize(
+    "options", [dict(length=1), dict(keys=0), dict(choose="last"), dict(style="all")]
+)
 def test_impossible_arguments_are_refused(options):
     with pytest.raises(ValueError, match="caption"):
         make(**options)

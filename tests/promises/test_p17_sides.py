@@ -10,7 +10,7 @@ import pytest
 
 from big_rad.datasets.folder import images, source
 from big_rad.datasets.refrad2d import texts as refrad2d
-from big_rad.grounding import candidates, classes, codec, markup
+from big_rad.grounding import candidates, classes, codec, exchanged_sides, markup
 from big_rad.pp import builder
 from tests.helpers import sided
 
@@ -71,7 +71,7 @@ def test_what_is_marked_is_on_the_side_that_the_text_names(pp):
 def test_a_mirrored_patient_and_text_give_mirrored_marks():
     segmap = label_map()
     for lang, sentence, _ in sided.table("sides_own"):
-        swapped = sided.exchanged(sentence)
+        swapped = exchanged_sides.exchanged(sentence)
         if "residual" in sentence or "ittellappen" in sentence:
             continue
         ours = marked(folder_text(sentence, lang), segmap)
