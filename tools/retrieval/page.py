@@ -25,7 +25,13 @@ _LEAD = (
     "probability nor a diagnosis: the nearest images need not show what the query names, and "
     "there is always a nearest one."
 )
+_SHOWN = (
+    '<p class="note shown">Images are shown as the model saw them. If the data were built in the '
+    "usual display, the patient's right is on the left of axial and coronal slices. The windows of "
+    "a CT slice can be exchanged by a click on a small picture.</p>"
+)
 _STYLE = """
+.shown { margin-top: 16px; }
 .asked { display: grid; grid-template-columns: minmax(0, 220px) minmax(0, 1fr); gap: 18px;
   margin-bottom: 16px; align-items: start; }
 .asked .picture { display: block; }
@@ -33,7 +39,7 @@ _STYLE = """
 .hit { display: flex; justify-content: space-between; align-items: baseline; gap: 10px; }
 .hit b { font-size: 1.15rem; font-variant-numeric: tabular-nums; }
 .card .words { font-size: .92rem; }
-.card ul { margin: 0; padding-left: 18px; }
+.card ul { margin: 0 0 10px; padding-left: 18px; }
 @media (max-width: 640px) { .asked { grid-template-columns: minmax(0, 1fr); } }
 """
 
@@ -77,7 +83,7 @@ def write(
     Returns:
         The path of the page.
     """
-    parts = [header({"title": "Search", "lead": _LEAD, "facts": facts})]
+    parts = [header({"title": "Search", "lead": _LEAD, "facts": facts}), _SHOWN]
     if len(results) > 1:
         links = (f'<a href="#q{i}">{esc(r.query.title)}</a>' for i, r in enumerate(results))
         parts.append(f'<p class="note">{" · ".join(links)}</p>')
@@ -96,7 +102,10 @@ def _section(
         f'<p class="note">The {len(result.hits)} nearest of {len(rows):,} images. Over all images '
         f"the median of the similarity is {result.median:.3f}.</p>"
     )
-    head = notes + said
+    whole = ""
+    if query.text and query.text not in query.title:
+        whole = f'<p class="prompt">{esc(query.text)}</p>'
+    head = whole + notes + said
     if query.seen is not None:
         picture = windows.picture(query.seen, query.title)
         head = f'<div class="asked">{picture}<div>{head}</div></div>'

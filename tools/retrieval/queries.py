@@ -11,6 +11,7 @@ from jaxtyping import Float
 from big_rad.inference import draw, inputs
 from tools.retrieval.towers import Towers
 
+_TITLE = 100  # The number of characters of a query that its title shows.
 _DIGITS = 6  # Similarities that are equal to so many digits are equal; the rest is rounding.
 
 
@@ -19,8 +20,8 @@ class Query:
     """A query.
 
     Attributes:
-        title: the query for readers. The name of an image's file is not in it, because it may name
-            a patient.
+        title: the query for readers, shortened if it is long. The name of an image's file is not in
+            it, because it may name a patient.
         vector: its embedding f32 [D], of length 1.
         notes: sentences that say what was cut or guessed.
         text: the text; "" for an image.
@@ -61,7 +62,8 @@ def of_text(text: str, towers: Towers) -> Query:
             f"The query is longer than the {towers.length} tokens of the text tower and is cut to: "
             f"“{left.strip()}”.",
         )
-    return Query(f"“{text}”", vector, notes, text=text)
+    title = text if len(text) <= _TITLE else f"{text[: _TITLE - 1]}…"
+    return Query(f"“{title}”", vector, notes, text=text)
 
 
 def of_image(path: str | pathlib.Path, number: int, towers: Towers, **reading: Any) -> Query:
