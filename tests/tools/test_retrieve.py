@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import nibabel
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -283,6 +284,16 @@ def test_the_page_fits_a_telephone_and_a_screen(place):
 def test_options_that_do_not_fit_are_one_line_of_error(place, capsys, options, query, said):
     options = [x.format(place=place) for x in options]
     assert said in refused(capsys, place, *options, query=query)
+
+
+def test_a_slice_of_a_volume_has_to_be_named(place, tmp_path, capsys):
+    path = tmp_path / "volume.nii.gz"
+    pixels = np.random.default_rng(0).integers(-900, 900, (30, 30, 4)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(pixels, np.eye(4)), path)
+    options = (f"--image={path}", "--modality=CT", f"--index={place / 'index.parquet'}")
+    assert "(option --frame" in refused(capsys, place, *options, query="")
+    page = search(place, *options, "--frame=2", query="")
+    assert page.one("section", id="q0").one("h2").words == "Image 1 (slice 2, CT, axial)"
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,10 @@ _SHOWN = (
 )
 _STYLE = """
 .shown { margin-top: 16px; }
-.asked { display: grid; grid-template-columns: minmax(0, 220px) minmax(0, 1fr); gap: 18px;
+.asked { display: grid; grid-template-columns: minmax(0, 300px) minmax(0, 1fr); gap: 18px;
   margin-bottom: 16px; align-items: start; }
-.asked .picture { display: block; }
-.asked img { width: 100%; height: auto; display: block; background: #000; border-radius: 4px; }
+.asked .stage img { width: 100%; height: auto; display: block; background: #000; }
+.asked .windows { padding: 8px 0 0; }
 .hit { display: flex; justify-content: space-between; align-items: baseline; gap: 10px; }
 .hit b { font-size: 1.15rem; font-variant-numeric: tabular-nums; }
 .card .words { font-size: .92rem; }
