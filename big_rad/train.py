@@ -150,8 +150,8 @@ def _train(
 
     # ---- Model and parameters ----------------------------------------------------------------
     if config.card:
-        memory.check(config, tokenizer.padded_vocab_size, log)
-    model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
+        memory.check(config, models.rows(config.model_name, tokenizer), log)
+    model = models.make(config.model_name, config.model, models.rows(config.model_name, tokenizer))
     log("attention: {}: {}".format(*model.choose_attention()))
 
     # ---- Evaluators: their data are opened before the weights, so that errors come early ---------
