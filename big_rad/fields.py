@@ -321,6 +321,7 @@ EXPAND = {  # The arguments of `datasets.core.OneTextPerItem`.
     "seed": whole(0),
     "items": maybe(whole(1)),
     "view": one_of("first", "all"),
+    "together": flag,
 }
 LOSS = {
     "mean": one_of("token", "example"),

@@ -103,7 +103,7 @@ def train(
     if ending.how == "finished" and jax.process_index() == 0:
         log(f"page: {run_page.write(workdir)}")
         tasks = {spec_lib.class_of(spec.type).task for spec in config.evals.values()}
-        for line in run_info.next_commands(workdir, data_dir, tasks):
+        for line in run_info.next_commands(workdir, data_dir, tasks, config.model_name):
             log(line)
     return metrics
 
@@ -150,8 +150,8 @@ def _train(
 
     # ---- Model and parameters ----------------------------------------------------------------
     if config.card:
-        memory.check(config, tokenizer.padded_vocab_size, log)
-    model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
+        memory.check(config, models.rows(config.model_name, tokenizer), log)
+    model = models.make(config.model_name, config.model, models.rows(config.model_name, tokenizer))
     log("attention: {}: {}".format(*model.choose_attention()))
 
     # ---- Evaluators: their data are opened before the weights, so that errors come early ---------

@@ -171,7 +171,7 @@ class RecordSource:
 
 
 class OneTextPerItem:
-    """A source in which each item has one text, for evaluation.
+    """A source in which each item has one text, for evaluation; or, with `together`, one image.
 
     An item is an example whose `texts` has one entry and whose `id` is
     "<image id>#<text number>"; the id of the image itself is in `image_id`.
@@ -188,6 +188,8 @@ class OneTextPerItem:
             None keeps all. The published evaluation drew the same number of sentences from another
             order, so its sentences are different ones.
         view: which images of an example with several are kept: "first" or "all".
+        together: whether an item has all texts that are kept of an image, for captions. Its id is
+            then that of the image, and images without such a text are left out.
 
     Attributes:
         wanted: {field: value} for those of `task`, `lang` and `question_type` that are not None.
@@ -204,6 +206,7 @@ class OneTextPerItem:
         seed: int = 0,
         items: int | None = None,
         view: str = "first",
+        together: bool = False,
     ):
         if view not in ("first", "all"):
             raise ValueError(f"expand: view={view!r} is neither 'first' nor 'all'")
@@ -211,7 +214,8 @@ class OneTextPerItem:
             if count is not None and count < 1:
                 raise ValueError(f"expand: {name}={count}: give a number from 1, or None for all")
         self._source = source
-        self._items: list[tuple[int, int, int]] = []
+        self._items: list[tuple[int, int, list[int]]] = []
+        self._together = together
         wanted = {"task": task, "lang": lang, "question_type": question_type}
         self.texts: collections.Counter[tuple[str, ...]] = collections.Counter()
         fields = tuple(wanted)
@@ -231,17 +235,19 @@ class OneTextPerItem:
                 if per_image is not None and len(found) > per_image:
                     rng = np.random.default_rng([seed, i, k] if k else [seed, i])
                     found = sorted(rng.choice(found, per_image, replace=False).tolist())
-                self._items += [(i, k, j) for j in found]
+                kept = [found] if found and together else [[j] for j in found]
+                self._items += [(i, k, js) for js in kept]
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __getitem__(self, index: int) -> Example:
-        i, k, j = self._items[index]
+        i, k, js = self._items[index]
         example = dict(images_of(self._source[i])[k])
         example["image_id"] = example.get("image_id", example["id"])
-        example["id"] = f"{example['image_id']}#{j}"
-        example["texts"] = [example["texts"][j]]
+        if not self._together:
+            example["id"] = f"{example['image_id']}#{js[0]}"
+        example["texts"] = [example["texts"][j] for j in js]
         return example
 
     def __iter__(self) -> Iterator[Example]:

@@ -22,7 +22,7 @@ from big_rad.pp import builder as pp_builder
 CONTROLS = spec_lib.CONTROLS
 BLANK_VALUE = rows.BLANK
 
-_KEYS = ("image_key", "text_keys")
+_KEYS = ("image_key", "text_keys")  # With the op caption.
 _TARGETS = "mask_loss"
 _HINTS = {
     "reference": 'end it with tok(..., answer=False) and keep("image", "text", "mask_ar", '
@@ -140,12 +140,12 @@ class EvalData:
     def _make(self, index: int) -> dict[str, Any]:
         raw = self._source[index]
         texts = raw["texts"]
-        if len(texts) != 1:
+        out = self._preprocess({**raw, "rng": np.random.default_rng((0, 0, index))})
+        if len(texts) != 1 and _KEYS[-1] not in out:  # A caption may hold several sentences.
             raise ValueError(
                 f"example {raw['id']!r} has {len(texts)} texts, an evaluator scores one an item: "
                 'set `expand` in the eval\'s config, such as dict(task="vqa", lang="en")'
             )
-        out = self._preprocess({**raw, "rng": np.random.default_rng((0, 0, index))})
         answer = "reference" if "reference" in out or _TARGETS not in out else _TARGETS
         missing = [k for k in (*MODEL_FIELDS, answer) if k not in out]
         if missing:

@@ -133,8 +133,8 @@ class Evaluator(spec_lib.Statement):
         own = {
             "subject": place,
             "control": self.control,
-            "reference": str(self.data.text(index).get("sentence", "")),
-            "prediction": str(self.data.text(nearest).get("sentence", "")),
+            "reference": self.data[index]["reference"],
+            "prediction": self.data[nearest]["reference"],
             "scores": {k: float(x) for k, x in scores.items()},
         }
         return {"index": index, **meta, **own}

@@ -70,7 +70,7 @@ class Loaded:
     """A model with its parameters.
 
     Attributes:
-        model: a `paligemma.Model` or `radgrounder.Model`.
+        model: a `paligemma.Model`, `radgrounder.Model` or `two_towers.Model`.
         params: the parameters, on the first device. The parameters of a run that was loaded as it
             is stored are numpy arrays.
         tokenizer: the tokenizer that the model was trained with.
@@ -233,11 +233,15 @@ def _fitted(
     cfg = {k: _plain(v) for k, v in fields["model"].items() if k != "lora"}
     opened = open_checkpoint(checkpoint, log=log)
     _check_meta(opened.run_meta, tokenizer, fields["tokenizer"]["path"])
-    rows = tokenizer.padded_vocab_size
-    if opened.kind not in weights.OWN:
-        cfg["llm"].pop("vocab_size", None)  # `rows`, the tokenizer's number, counts instead.
-    tree, untrained = _fit(opened, checkpoint, tokenizer, rows, False, log)
     name, side = fields["model_name"], int(fields["image"]["size"])
+    part = "llm" if "llm" in cfg else "txt"
+    if opened.kind in weights.OWN and table.TEXT in opened.flat:
+        rows = cfg[part]["vocab_size"] = opened.flat[table.TEXT].shape[0]
+    else:
+        rows = models.rows(name, tokenizer)
+    if opened.kind not in weights.OWN:
+        cfg[part].pop("vocab_size", None)  # `rows`, the tokenizer's number, counts instead.
+    tree, untrained = _fit(opened, checkpoint, tokenizer, rows, False, log)
     model = models.make(name, cfg, rows)
     target = _target(_shapes(name, json.dumps(cfg, sort_keys=True), rows, side), dtype)
     params = models.load(name, target, tree)
@@ -260,7 +264,12 @@ def _as_stored(
     fields = found if fields is None else fields
     tokenizer = make_tokenizer(fields)
     _check_meta(meta, tokenizer, fields["tokenizer"]["path"])
-    model = models.make(fields["model_name"], fields["model"], tokenizer.padded_vocab_size)
+    cfg, name = _plain(fields["model"]), fields["model_name"]
+    text = trees.flatten(params).get(table.TEXT)
+    if text is not None:  # It may have rows of padding.
+        table.check_text(text.shape[0], tokenizer, checkpoint, own=True)
+        cfg["txt"]["vocab_size"] = text.shape[0]
+    model = models.make(name, cfg, models.rows(name, tokenizer))
     held = meta["config"].get("untrained") or ()
     untrained = tuple(t for t in tokenizer.markup if t in held)
     log(f"{checkpoint}: {place}")
@@ -274,7 +283,7 @@ def _arranged(checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, 
     _check_meta(opened.run_meta, tokenizer, fields["tokenizer"]["path"])
     cfg = {k: _plain(v) for k, v in fields["model"].items()}
     name, side = fields["model_name"], int(fields["image"]["size"])
-    rows = tokenizer.padded_vocab_size
+    rows = models.rows(name, tokenizer)
     wanted = trees.flatten(_shapes(name, json.dumps(cfg, sort_keys=True), rows, side))
     shapes = {n: tuple(x.shape) for n, x in wanted.items()}
     problems = tensors.problems(opened.flat, shapes, "its config asks for")

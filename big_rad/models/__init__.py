@@ -3,7 +3,7 @@
 Each model has a module of its own, which `get` finds by its name. It offers `Model`, the Flax
 module, and `LOADING`, the rules by which `load` fits a checkpoint to it:
 
-    model = models.make("radgrounder", config.model, tokenizer.padded_vocab_size)
+    model = models.make("radgrounder", config.model, models.rows("radgrounder", tokenizer))
     shapes = models.init_shapes(model, config)
     params = models.load("radgrounder", shapes, weights.load(path))
 """
@@ -30,6 +30,19 @@ def get(name: str) -> ModuleType:
         return importlib.import_module(f"big_rad.models.{name}")
     except ModuleNotFoundError as e:
         raise ValueError(f"config.model_name {name!r}: no such module in big_rad/models") from e
+
+
+def rows(name: str, tokenizer: Any) -> int:
+    """Returns how many rows the token table of a model needs for a tokenizer.
+
+    A text tower reads plain text alone, so its table has exactly the rows of a SigLIP's. Every
+    other model has rows for the tokens of grounding as well, and is padded.
+
+    Args:
+        name: The name of the model's module.
+        tokenizer: A tokenizer of `pp.tokenizer.load`.
+    """
+    return tokenizer.text_size if name == "two_towers" else tokenizer.padded_vocab_size
 
 
 def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The op `caption`, which writes one text of an example for the text tower of SigLIP.
+"""The op `caption`, which writes a text of an example for the text tower of SigLIP.
 
 The row is that of `models.two_towers`: tokens up to the context length, then the id that the
 tokenizer pads with. Beside it are the keys that say which texts and images of a batch belong
@@ -17,6 +17,7 @@ from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.pp.example import Example
 from big_rad.pp.ops import OPS, Op, rng_of
 
+STYLES = ("sentence", "report", "both")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 
 
@@ -27,12 +28,14 @@ def get_caption(
     pad: int = 0,
     lower: bool = True,
     langs: Sequence[str] = (),
-    keys: int = 8,
+    style: str = "both",
+    keys: int = 16,
     choose: str = "random",
 ) -> Op:
-    """Writes one report sentence of the example as a row for the text tower.
+    """Writes a report sentence or the report of the example as a row for the text tower.
 
-    A text is lowercased, as the texts of SigLIP were, and ends with `<eos>`. One that is longer
+    The report of an image is all its report sentences in one language, in their order. A text is
+    lowercased, as the texts of SigLIP were, and ends with `<eos>`. One that is longer
     than the context is cut at the end of a sentence if there is one, and else at a token.
 
     The op adds these arrays, int32:
@@ -45,6 +48,8 @@ def get_caption(
     - `text_keys` [keys, 2]: the keys of all texts of the image, that of the row's own text first,
       then zeros. Equal sentences have equal keys, whatever their case and white space.
 
+    It also adds `reference`, the text itself, and `lang`, its language.
+
     Args:
         tokenizer: the name or file of the tokenizer, see `tokenizer.load`.
         length: the context length in tokens.
@@ -52,8 +57,11 @@ def get_caption(
             `</s>`, for that of SigLIP.
         lower: whether texts are lowercased.
         langs: the languages to choose from; () allows all.
+        style: "sentence" writes one sentence, "report" the whole report, and "both" either of them
+            with the same probability.
         keys: the most texts of an image that get a key.
-        choose: "random" draws one of the texts; "first" takes the first one.
+        choose: "random" draws the language and the sentence; "first" takes the first text and, if
+            `style` is "both", the report.
 
     Raises:
         ValueError: An argument is outside its range.
@@ -61,24 +69,29 @@ def get_caption(
     """
     if length < 2 or keys < 1:
         raise ValueError(f"caption: length={length} and keys={keys} must be at least 2 and 1")
-    if choose not in ("random", "first"):
-        raise ValueError(f'caption: choose={choose!r}; known: "random", "first"')
+    if choose not in ("random", "first") or style not in STYLES:
+        raise ValueError(
+            f'caption: choose={choose!r}, style={style!r}; known: "random" and "first", {STYLES}'
+        )
     tok = tokenizer_lib.load(tokenizer, ())
 
     def _caption(example: Example) -> Example:
-        texts = [
-            t for t in example["texts"]
-            if t.get("task") == "report" and (not langs or t.get("lang") in langs)
-        ]  # fmt: skip
-        if not texts:
+        of: dict[str, list[str]] = {}
+        for text in example["texts"]:
+            if text.get("task") == "report":
+                of.setdefault(text.get("lang", ""), []).append(text["sentence"])
+        allowed = [lang for lang in of if not langs or lang in langs]
+        if not allowed:
             raise ValueError(
                 "no report sentence" + (f" in {', '.join(langs)}" if langs else "")
                 + "; a text tower learns from sentences of reports alone"
             )  # fmt: skip
-        at = int(rng_of(example).integers(len(texts))) if choose == "random" else 0
-        own = texts[at]["sentence"]
+        rng = rng_of(example) if choose == "random" else None
+        lang = allowed[_drawn(rng, len(allowed))]
+        whole = style == "report" or (style == "both" and _drawn(rng, 2) == 0)
+        own = report(of[lang]) if whole else of[lang][_drawn(rng, len(of[lang]))]
         ids, was_cut = tokens(tok, own, length, lower)
-        others = [t["sentence"] for t in example["texts"] if t.get("task") == "report"]
+        others = [*(report(x) for x in of.values()), *(s for x in of.values() for s in x)]
         row = np.full(length, pad, np.int32)
         row[: len(ids)] = ids
         image = str(example.get("image_id") or example.get("id", ""))
@@ -89,11 +102,22 @@ def get_caption(
             "cut": np.int32(was_cut),
             "image_key": key(image),
             "text_keys": _keys([own, *others], keys),
-            "caption": own,
-            "lang": texts[at].get("lang", ""),
+            "reference": own,
+            "lang": lang,
         }
 
     return _caption
+
+
+def report(sentences: Sequence[str]) -> str:
+    """Returns the report that sentences make, each ended by a full stop if it has no end."""
+    plain = [s.strip() for s in sentences if s.strip()]
+    return " ".join(s if s[-1] in ".!?;:" else f"{s}." for s in plain)
+
+
+def _drawn(rng: np.random.Generator | None, count: int) -> int:
+    # A number below `count`, which is 0 without a generator.
+    return 0 if rng is None else int(rng.integers(count))
 
 
 def tokens(

@@ -97,7 +97,9 @@ class Tokenizer:
         sets: the names of the markup sets.
         vocab_size: the number of ids that have a meaning.
         padded_vocab_size: vocab_size rounded up to a multiple of 128, which is the number of rows
-            of the embedding table.
+            of a decoder's embedding table.
+        text_size: the number of ids that plain text needs: those of the base pieces. It is the
+            number of rows of a text tower's table.
         loc_ids: the ids of the location tokens, int32 [1024].
         seg_ids: the ids of the segment tokens, int32 [128].
         reserved_id: the id of the row that is kept free (`<image>` in other implementations).
@@ -123,7 +125,7 @@ class Tokenizer:
         self.vocab_size = self.reserved_id + 1 + len(tokens)
         self.padded_vocab_size = -(-self.vocab_size // 128) * 128
 
-        self._base = base
+        self._base = self.text_size = base
         names = [*LOC_TOKENS, *SEG_TOKENS, RESERVED, *tokens]
         self._name_of = {base + i: t for i, t in enumerate(names)}
         self._id_of = {t: i for i, t in self._name_of.items() if t != RESERVED} | CONTROL_IDS

@@ -198,7 +198,7 @@ class Pairs:
             keys["weight"] = (batch["mask_loss"] != 0).any(axis=1).astype(jnp.float32)
         t, b = jnp.exp(params["t"].astype(jnp.float32)), params["b"].astype(jnp.float32)
         loss, metrics = sigmoid_loss(
-            embedded["image"], embedded["text"], t, b, keys, blocks=self._blocks(batch)
+            embedded["image"], embedded["text"], t, b, keys, blocks=self._blocks(len(batch["text"]))
         )
         weight = keys.get("weight", jnp.ones(len(batch["text"]), jnp.float32))
         metrics |= {"weight": weight.sum(), "temperature": t[0], "bias": b[0]}
@@ -206,9 +206,12 @@ class Pairs:
             metrics["cut_texts"] = (batch["cut"] * weight).sum() / jnp.maximum(weight.sum(), 1.0)
         return loss, metrics
 
-    def _blocks(self, batch: Batch) -> int:
+    def logits(self, rows: int) -> int:
+        """Returns the number of logits that are in memory at once for a batch of `rows` rows."""
+        return rows * (rows // self._blocks(rows))
+
+    def _blocks(self, rows: int) -> int:
         # The smallest number of blocks that each fit, and lie on one device.
-        rows = batch["text"].shape[0]
         blocks = self._groups
         while rows // blocks > self._block and rows % (2 * blocks) == 0:
             blocks *= 2

@@ -5,7 +5,7 @@ pass are found by tracing the derivative of the loss with the config's own model
 `remat_policy`; the arrays that a block recomputes follow from two such traces. Temporary arrays
 inside fused operations are not counted, so a compiler that fuses less needs more memory than
 predicted. The number of rows and their length come from `batch_size`, `grad_accum` and the op `tok`
-of the config, so no dataset is opened:
+or `caption` of the config, so no dataset is opened:
 
     prediction = predict(config, tokenizer.padded_vocab_size)
     prediction.peak, prediction.fits(card=80)
@@ -27,7 +27,7 @@ from big_rad import models, registry, trees
 from big_rad.config import recipes as config_lib
 from big_rad.config.defaults import Config
 from big_rad.models import lora
-from big_rad.training import head_loss, losses, optim
+from big_rad.training import contrastive, head_loss, losses, optim
 from big_rad.training import step as train_step
 
 Shapes = Mapping[str, jax.ShapeDtypeStruct]
@@ -93,7 +93,7 @@ def predict(config: Config, vocab_size: int, batch: Shapes | None = None) -> Pre
         block, or in the update; the parts are those of the largest of these three moments.
 
     Raises:
-        ValueError: The config has no op `tok`, or the batch does not divide into the microbatches.
+        ValueError: The config has neither op, or the batch does not divide into the microbatches.
     """
     params = _shapes(config, vocab_size)
     batch = batch_shapes(config) if batch is None else batch
@@ -108,8 +108,15 @@ def predict(config: Config, vocab_size: int, batch: Shapes | None = None) -> Pre
         what = "gradients, summed over microbatches"
         summed = [dataclasses.replace(g, what=what) for g in grads]
     own = Part("kept for the backward pass", "", 0, kept / GIB)
+    pairs = _pairs(config)
+    if pairs is None:
+        head = Part("logits in hand", "", 0, _head(config, vocab_size, micro) / GIB)
+    else:  # All pairs of the whole batch meet, also if it is embedded in microbatches.
+        head = Part("logits in hand", "", 0, 4 * 4 * pairs.logits(batch["text"].shape[0]) / GIB)
+        if config.grad_accum > 1:
+            state.append(Part("embeddings and their gradients", "float32", *_embeddings(config)))
     moments = (
-        [*summed, own, Part("logits in hand", "", 0, _head(config, vocab_size, micro) / GIB)],
+        [*summed, own, head],
         [*grads, *summed, own, Part("recomputed in a block", "", 0, block / GIB)],
         [*grads, *updates],
     )
@@ -173,7 +180,7 @@ def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shapes of a whole batch whose rows have the longest length of the config.
 
     Raises:
-        ValueError: No entry of `config.input` has the op `tok`.
+        ValueError: No entry of `config.input` has the op `tok` or `caption`.
     """
     from big_rad.pp import builder  # Imported late: benchmarks lack its libraries, and need none.
 
@@ -184,17 +191,29 @@ def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
         for op in builder.split(config.input[name].pp)
     ]
     toks = [kwargs for name, _, kwargs in calls if name == "tok"]
-    if not toks:
-        raise ValueError("config.input: no entry of `data` has the op tok, which makes the rows")
+    captions = [kwargs for name, _, kwargs in calls if name == "caption"]
+    if not toks and not captions:
+        raise ValueError(
+            "config.input: no entry of `data` has the op tok or caption, which make the rows"
+        )
+    image = {"image": jax.ShapeDtypeStruct((rows, side, side, 3), np.float32)}
+    if captions:
+        text = max(t.get("length", 64) for t in captions)
+        keys = max(t.get("keys", 16) for t in captions)
+        sizes = dict.fromkeys(("text", "mask_ar", "mask_loss"), (text,))
+        sizes |= {"cut": (), "image_key": (2,), "text_keys": (keys, 2)}
+        return image | {
+            k: jax.ShapeDtypeStruct((rows, *size), np.int32) for k, size in sizes.items()
+        }
     text = max(t.get("length", 256) for t in toks) + 1
     masks = max(t.get("masks", 0) for t in toks)
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {"image": ((rows, side, side, 3), np.float32)}
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
     names = ["text", "mask_ar", "mask_loss"] + ["segment"] * any(t.get("pack") for t in toks)
     shapes |= {name: ((rows, text), np.int32) for name in names}
     if masks:
         shapes["segmap"] = (rows, side, side), np.uint8
         shapes |= {name: ((rows, masks), np.int32) for name in ("mask_class", "mask_pos")}
-    return {k: jax.ShapeDtypeStruct(shape, dtype) for k, (shape, dtype) in shapes.items()}
+    return image | {k: jax.ShapeDtypeStruct(shape, dtype) for k, (shape, dtype) in shapes.items()}
 
 
 def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
@@ -214,10 +233,10 @@ def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
     """
     rows, now = config.input.batch_size, config.grad_accum
     accums = [n for n in range(now, rows + 1) if rows % n == 0]
-    as_it_is = config.model.llm.get("remat_policy", "none")
+    as_it_is = config.model[_recomputed(config)[0]].get("remat_policy", "none")
 
     def changes(policy: str, accum: int) -> dict[str, Any]:
-        return {"grad_accum": accum, "model.llm.remat_policy": policy}
+        return {"grad_accum": accum, **_with_policy(config, policy)}
 
     def fits(policy: str, accum: int) -> bool:
         changed = config_lib.changed(config, changes(policy, accum))
@@ -231,6 +250,27 @@ def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
             first = bisect.bisect_left(accums, True, key=lambda n: fits(policy, n))
             return dict(changes(policy, accums[first]).items() - changes(as_it_is, now).items())
     return None
+
+
+def _recomputed(config: Config) -> tuple[str, ...]:
+    # The parts of the model whose blocks may be recomputed, as far as this module changes it.
+    return ("llm",) if config.model.get("llm") else ("img", "txt")
+
+
+def _with_policy(config: Config, policy: str) -> dict[str, Any]:
+    return {f"model.{part}.remat_policy": policy for part in _recomputed(config)}
+
+
+def _pairs(config: Config) -> contrastive.Pairs | None:
+    loss = losses.get(config.loss)
+    return loss if isinstance(loss, contrastive.Pairs) else None
+
+
+def _embeddings(config: Config) -> tuple[int, float]:
+    # The number of elements of a batch's embeddings and their gradients, and their GiB.
+    features = config.model.img.get("num_classes") or config.model.img.width
+    size = 2 * 2 * config.input.batch_size * features
+    return size, 4 * size / GIB
 
 
 def _split(config: Config, params: Mapping[str, Any]) -> tuple[optim.Optimizer, Shapes, Shapes]:
@@ -258,7 +298,7 @@ def _bytes(tree: PyTree) -> int:
 def _shapes(config: Config, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     # The shapes of the flat parameters. They are cached, because `fit` tries many batch sizes and
     # remat policies, none of which changes a parameter.
-    plain = config_lib.changed(config, {"model.llm.remat_policy": "none"}).to_dict()
+    plain = config_lib.changed(config, _with_policy(config, "none")).to_dict()
     fields = {k: plain[k] for k in ("model_name", "model", "image")}
     return dict(_shapes_of(config_lib.to_json(fields), vocab_size))
 
@@ -308,11 +348,11 @@ def _kept_by(
 def _block(config: Config, vocab_size: int, batch: Shapes) -> int:
     # Returns the bytes that the backward pass of one block recomputes: those that it would keep
     # without recomputation, minus those that it keeps.
-    def of_a_block(policy: str) -> int:
+    def of_a_block(part: str, policy: str) -> int:
         few, more = (
             _kept(
                 config_lib.changed(
-                    config, {"model.llm.depth": n, "model.llm.remat_policy": policy}
+                    config, {f"model.{part}.depth": n, f"model.{part}.remat_policy": policy}
                 ),
                 vocab_size,
                 batch,
@@ -321,8 +361,11 @@ def _block(config: Config, vocab_size: int, batch: Shapes) -> int:
         )
         return (more - few) // (_DEPTHS[1] - _DEPTHS[0])
 
-    policy = config.model.llm.get("remat_policy", "none")
-    return of_a_block("none") - of_a_block(policy) if policy != "none" else 0
+    policies = {part: config.model[part].get("remat_policy", "none") for part in _recomputed(config)}
+    return max(
+        of_a_block(part, "none") - of_a_block(part, policy) if policy != "none" else 0
+        for part, policy in policies.items()
+    )
 
 
 def _head(config: Config, vocab_size: int, batch: Shapes) -> int:

@@ -17,6 +17,7 @@ from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import optim
 from big_rad.training import step as step_lib
+from big_rad.weights import table
 from big_rad.workdir import checkpoint
 
 
@@ -183,7 +184,7 @@ def initial_params(
         flat |= jax.jit(chosen, out_shardings={n: flat[n].sharding for n in drawn})(rng)
     params = trees.unflatten(flat)
     if config.model_init:
-        rows = flat["llm/embedder/input_embedding"].shape[0]
+        rows = flat[table.TEXT if table.TEXT in flat else table.NAME].shape[0]
         tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
         params = models.load(config.model_name, params, tree, dont_load)
     if config.model_init_img:

@@ -166,7 +166,8 @@ def fit_table(
     """Fits the embedding table of a checkpoint to a tokenizer, and reports untrained tokens.
 
     Spare rows of a foreign checkpoint are removed. Missing rows are not added here, but by
-    `models.load`. The table of a run stays as it is.
+    `models.load`. The table of a run stays as it is, except that of a text tower, which loses rows
+    of padding that the model does not have.
 
     Args:
         tree: The nested parameters of the checkpoint, which may be lazy.
@@ -182,6 +183,10 @@ def fit_table(
     Raises:
         ValueError: The table belongs to another tokenizer.
     """
+    text = tree.get("txt", {}).get("Embed_0", {}).get("embedding")
+    if text is not None:
+        table.check_text(text.shape[0], tokenizer, path, weights.kind(path) in weights.OWN)
+        return table.cut(tree, rows, path, log), ()
     found = tree.get("llm", {}).get("embedder", {}).get("input_embedding")
     if found is None:  # An image tower alone; `models.load` reports what is missing.
         return dict(tree), ()
@@ -202,6 +207,8 @@ def points(path: str | pathlib.Path, fields: Mapping[str, Any]) -> bool:
         path: The checkpoint.
         fields: Its `FIELDS`.
     """
+    if "llm" not in fields["model"]:
+        return False  # The two towers write nothing.
     spec = fields["tokenizer"]
     tokenizer = tokenizers.load(spec["path"], tuple(spec["sets"]))
     rows = fields["model"]["llm"].get("vocab_size") or tokenizer.padded_vocab_size

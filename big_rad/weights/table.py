@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from big_rad import trees
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import tensors
 
 NAME = "llm/embedder/input_embedding"
+TEXT = "txt/Embed_0/embedding"  # The table of a text tower, which reads plain text alone.
 
 
 def check(rows: int, tokenizer: tokenizers.Tokenizer, where: str | pathlib.Path) -> None:
@@ -42,6 +44,32 @@ def check(rows: int, tokenizer: tokenizers.Tokenizer, where: str | pathlib.Path)
         f"{tokenizer.source or 'given'} has {ordinary:,} tokens without markup: {how}, so they do "
         "not belong together. Give the tokenizer that the checkpoint was trained with "
         "(paligemma_tokenizer.model of PaliGemma 2 has 257,152 tokens)"
+    )
+
+
+def check_text(
+    rows: int, tokenizer: tokenizers.Tokenizer, where: str | pathlib.Path, own: bool
+) -> None:
+    """Checks that the table of a text tower belongs to a tokenizer.
+
+    Args:
+        rows: The number of rows of the table.
+        tokenizer: The tokenizer that the checkpoint is to be used with.
+        where: The name of the checkpoint, for messages.
+        own: Whether the checkpoint is a run, whose table may have rows of padding at its end.
+
+    Raises:
+        ValueError: The table does not have a row for each piece, or it has further rows.
+    """
+    need = tokenizer.text_size
+    if rows == need or (own and need < rows <= tokenizer.padded_vocab_size):
+        return
+    raise ValueError(
+        f"{where}: the table of its text tower has {rows:,} rows, and the tokenizer "
+        f"{tokenizer.source or 'given'} has {need:,} pieces: they do not belong together. Give the "
+        "tokenizer that the checkpoint was trained with, config.tokenizer.path: SigLIP has 32,000 "
+        "pieces (spiece.model), SigLIP 2 those of Gemma, 256,000 (tokenizer.model or "
+        "tokenizer.json)"
     )
 
 
@@ -91,7 +119,9 @@ def cut(
     Returns:
         The same tree; its table is lazy if rows were removed.
     """
-    found = tree.get("llm", {}).get("embedder", {}).get("input_embedding")
+    flat = trees.flatten(tree)
+    name = TEXT if TEXT in flat else NAME
+    found = flat.get(name)
     if found is None or len(found.shape) != 2 or found.shape[0] <= rows:
         return dict(tree)
     spare = found.shape[0] - rows
@@ -100,8 +130,7 @@ def cut(
         "the tokenizer and are left out"
     )
     table = tensors.Lazy((rows, found.shape[1]), found.dtype, lambda: np.asarray(found)[:rows])
-    embedder = {**tree["llm"]["embedder"], "input_embedding": table}
-    return {**tree, "llm": {**tree["llm"], "embedder": embedder}}
+    return trees.unflatten({**flat, name: table})
 
 
 def say(

@@ -129,23 +129,34 @@ def write(
     return tables
 
 
-def next_commands(workdir: str | pathlib.Path, data_dir: str, tasks: Collection[str]) -> list[str]:
-    """Returns shell commands that evaluate a finished run and predict with it, one per line.
+def next_commands(
+    workdir: str | pathlib.Path, data_dir: str, tasks: Collection[str], model_name: str = ""
+) -> list[str]:
+    """Returns shell commands that evaluate a finished run and use it, one per line.
 
     Args:
         workdir: the run directory.
         data_dir: the folder of the built datasets.
         tasks: the tasks of its evaluators, see `evaluators.spec.Statement.task`; empty if it has no
             evaluators.
+        model_name: the name of the model; "two_towers" searches instead of predicting, and its
+            image tower is what another recipe can start from.
     """
     run = shlex.quote(f"--checkpoint={workdir}")
     task = ""
     if set(tasks) - {""} == {"vqa"}:
         task = " --task=vqa --question='Is there a finding?'"
-    lines = [f"  python -m big_rad.predict {run} IMAGE.dcm{task}"]
-    if tasks:
-        data = shlex.quote(f"--data_dir={data_dir}")
-        lines.insert(0, f"  python -m big_rad.evaluate {run} {data} --controls")
+    data = shlex.quote(f"--data_dir={data_dir}")
+    lines = [f"  python -m big_rad.evaluate {run} {data} --controls"] if tasks else []
+    if model_name == "two_towers":
+        tower = shlex.quote(f"--config.model_init_img={workdir}")
+        search = "--data=DATASET:SPLIT --query='lesion in the liver'"
+        lines += [
+            f"  python -m tools.retrieve {run} {data} {search}",
+            f"  python -m big_rad.train --config=configs/radgrounder_det.py {tower}",
+        ]
+        return ["next, with a dataset of yours for DATASET:SPLIT:", *lines]
+    lines.append(f"  python -m big_rad.predict {run} IMAGE.dcm{task}")
     return ["next, with an image of yours for IMAGE.dcm:", *lines]
 
 

@@ -202,6 +202,12 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
     if not examples or not tokens or not targets:
         return None, "no rates are logged"
     parameters = run.parameters_of
+    words = (
+        f"{run.hardware['devices']} x {kind} at {device.tflops:g} TFLOP/s (dense bfloat16)"
+    )
+    peak = device.tflops * 1e12 * run.hardware["devices"]
+    if "txt" in parameters:
+        return _of_pairs(run, examples, peak, words)
     tower = _trained(parameters)
     if tower is None:
         return None, "it is not counted for models of which only parts are trained"
@@ -213,9 +219,19 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
         flops = examples * counts.useful_example_flops(dims, prefix, suffix, tower)
     except (AttributeError, KeyError, TypeError):
         return None, "it is not counted for this kind of model"
-    number = run.hardware["devices"]
-    words = f"{number} x {kind} at {device.tflops:g} TFLOP/s (dense bfloat16)"
-    return flops / (device.tflops * 1e12 * number), words
+    return flops / peak, words
+
+
+def _of_pairs(run: RunState, examples: float, peak: float, words: str) -> tuple[float | None, str]:
+    # The utilisation of a run of two towers. A forward and a backward pass cost three forward ones.
+    if any(run.parameters_of[n][0] != run.parameters_of[n][1] for n in ("img", "txt")):
+        return None, "it is not counted for models of which only parts are trained"
+    img, txt = (run.config.model[n].to_dict() for n in ("img", "txt"))
+    try:
+        pair = counts.pair_of_towers_flops(img, txt, run.config.image.size, txt["length"])
+    except (KeyError, TypeError):
+        return None, "it is not counted for this kind of model"
+    return 3 * examples * pair / peak, words
 
 
 def _trained(parameters: Mapping[str, Sequence[int]]) -> bool | None:
