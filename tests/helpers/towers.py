@@ -23,7 +23,7 @@ CONFIG = dict(
 def write_run(workdir, seed=0, **fields):
     """Writes a run directory with random weights; `fields` replace those of `CONFIG`."""
     config, tokenizer = CONFIG | fields, tokenizers.load("tiny")
-    model = models.make(config["model_name"], config["model"], tokenizer.padded_vocab_size)
+    model = models.make(config["model_name"], config["model"], models.rows("two_towers", tokenizer))
     image, text = jnp.zeros((1, SIZE, SIZE, 3)), jnp.ones((1, LENGTH), jnp.int32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), image, text)["params"]
     rng = np.random.default_rng(seed)

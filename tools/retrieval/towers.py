@@ -51,7 +51,7 @@ class Towers:
         self.preprocessing = strings.image_pp(fields)
         self._prepare = pp_builder.get_preprocess_fn(self.preprocessing)
         path = fields["tokenizer"]["path"]
-        caption = f"caption({path!r}, length={self.length}, choose='first')"
+        caption = f"caption({path!r}, length={self.length}, style='sentence', choose='first')"
         text_ops = filter(None, [strings.clean(fields), caption])
         self._write = pp_builder.get_preprocess_fn("|".join(text_ops))
         self._apply = jax.jit(lambda p, image, text: self._model.apply({"params": p}, image, text))
