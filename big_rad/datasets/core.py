@@ -125,6 +125,10 @@ class RecordSource:
         known = sorted(builder.info.splits)
         if self._split.split("[")[0] not in known:
             raise ValueError(f"no split {self._split!r} in {self._folder}; there are {known}")
+        if not builder.info.splits[self._split].num_examples:  # A slice, as "train[:0]".
+            raise ValueError(
+                f"{self._split!r} of {self._folder} has no example; give a larger part"
+            )
         self._data = builder.as_data_source(split=self._split)
         self._lock = threading.Lock()
 

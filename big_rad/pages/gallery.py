@@ -6,25 +6,24 @@ cards are readable without the script of the page, which adds the filter, the hi
 choice of CT windows. Every text is escaped.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image
 
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators.records import Entity, Record
 from big_rad.grounding import masks
 from big_rad.inference import draw
+from big_rad.pages import windows
 from big_rad.pages.parts import esc, mark_entities, number
-from big_rad.pp import ops_image
 
 _ROLES = {"reference": "ref", "prediction": "pred"}  # The role of a text -> its CSS class.
 # These groups are not tags. Instead, `_tagged` tags every sample that has a hallucinated or missed
 # entity.
 _GROUPS_NOT_TAGS = ("hallucinations", "misses")
-_WINDOWS = ("wide", "soft tissue", "brain")
 _FONT = 16  # The font size of labels on an image whose longer side is 448.
 _LETTER = 0.58  # The mean width of a letter as a fraction of the font size.
 _NO_PICTURE = '<p class="no-picture">The image of this sample is not in the run directory.</p>'
@@ -138,30 +137,7 @@ def _card(
 
 def _picture(record: Record, seen: np.ndarray, where: str) -> str:
     # The image with its boxes or masks; for CT also small images of the other windows.
-    main = draw.displayable(seen)
-    stage = f'<img src="{_uri(main)}" alt="{esc(where)} slice" loading="lazy">'
-    stage += _marks(record, *main.shape[:2])
-    is_ct = main is not seen
-    if not is_ct:
-        return f'<div class="picture"><div class="stage">{stage}</div></div>'
-    others = "".join(
-        f'<button type="button"><img src="{_uri(seen[c])}" alt="" loading="lazy"><span>'
-        f"{_window(c)}</span></button>"
-        for c in range(len(_WINDOWS))
-        if c != draw.CT_SOFT_TISSUE
-    )
-    stage += f'<span class="window">{_window(draw.CT_SOFT_TISSUE)}</span>'
-    windows = f'<div class="windows">{others}</div>'
-    return f'<div class="picture"><div class="stage">{stage}</div>{windows}</div>'
-
-
-def _uri(pixels: np.ndarray) -> str:
-    return draw.data_uri(Image.fromarray(pixels), colours=None if pixels.ndim == 2 else 160)
-
-
-def _window(channel: int) -> str:
-    width, level = ops_image.CT_WINDOWS[channel]
-    return f"{_WINDOWS[channel]} (W {width:.0f}, L {level:.0f})"
+    return windows.picture(seen, f"{where} slice", functools.partial(_marks, record))
 
 
 def _marks(record: Record, height: int, width: int) -> str:

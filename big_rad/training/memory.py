@@ -361,7 +361,9 @@ def _block(config: Config, vocab_size: int, batch: Shapes) -> int:
         )
         return (more - few) // (_DEPTHS[1] - _DEPTHS[0])
 
-    policies = {part: config.model[part].get("remat_policy", "none") for part in _recomputed(config)}
+    policies = {
+        part: config.model[part].get("remat_policy", "none") for part in _recomputed(config)
+    }
     return max(
         of_a_block(part, "none") - of_a_block(part, policy) if policy != "none" else 0
         for part, policy in policies.items()

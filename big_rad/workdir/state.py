@@ -202,9 +202,7 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
     if not examples or not tokens or not targets:
         return None, "no rates are logged"
     parameters = run.parameters_of
-    words = (
-        f"{run.hardware['devices']} x {kind} at {device.tflops:g} TFLOP/s (dense bfloat16)"
-    )
+    words = f"{run.hardware['devices']} x {kind} at {device.tflops:g} TFLOP/s (dense bfloat16)"
     peak = device.tflops * 1e12 * run.hardware["devices"]
     if "txt" in parameters:
         return _of_pairs(run, examples, peak, words)

@@ -38,6 +38,11 @@ def test_split_slicing(built):
     assert first[3]["id"] == whole[3]["id"] and rest[0]["id"] == whole[10]["id"]
 
 
+def test_a_part_without_an_example_is_an_error_that_names_it(built):
+    with pytest.raises(ValueError, match=r"'test\[:0\]' of .* has no example"):
+        core.load_source("phantom", "test[:0]", built)
+
+
 def test_a_source_survives_pickling(test_split):
     again = pickle.loads(pickle.dumps(test_split))
     assert again[5]["texts"] == test_split[5]["texts"]
