@@ -87,7 +87,9 @@ def table(result: dict[str, Any]) -> str:
     lines.append("|---" * (len(TOWERS) + 3) + "|")
     for name in _SCORES:
         of = result[name]
-        cells = [", ".join(f"{r[name]:.3f}" for r in result["runs"] if r["tower"] == t) for t in TOWERS]
+        cells = [
+            ", ".join(f"{r[name]:.3f}" for r in result["runs"] if r["tower"] == t) for t in TOWERS
+        ]
         lines.append(
             f"| {name} | {' | '.join(cells)} | {of['of_unfrozen']:.2f} | {of['over_random']:+.3f} |"
         )
@@ -105,9 +107,7 @@ def _trained(config: Config, workdir: pathlib.Path, data_dir: str, log: Log) -> 
 
 
 def _of(runs: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
-    means = {
-        t: float(np.mean([r[name] for r in runs if r["tower"] == t])) for t in TOWERS
-    }
+    means = {t: float(np.mean([r[name] for r in runs if r["tower"] == t])) for t in TOWERS}
     return means | {
         "of_unfrozen": means["adapted"] / max(means["unfrozen"], 1e-9),
         "over_random": means["adapted"] - means["random"],
