@@ -10,8 +10,8 @@ The two towers are trained with `configs/siglip_refrad2d.py:variant=tiny,data=ph
 - random: a tower of random values, frozen, which is the floor;
 - unfrozen: a tower of random values that is trained along, which is the ceiling.
 
-It prints the G-IoU of each and writes the figures to `OUT/towers.json`. Every run has a directory of
-its own in OUT. The same command goes on after an interruption, and does not repeat finished runs.
+It prints the G-IoU of each and writes the figures to `OUT/towers.json`. Every run has its own
+directory in OUT. The same command goes on after an interruption, and does not repeat finished runs.
 """
 
 import argparse
@@ -124,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=1500, help="steps of each demo")
     parser.add_argument("--seeds", type=int, default=3, help="runs with each frozen tower")
     args = parser.parse_args(argv)
+    runtime.quiet_libraries()
     try:
         args.out.mkdir(parents=True, exist_ok=True)
         result = compare(
@@ -137,5 +138,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    runtime.start() if hasattr(runtime, "start") else None
     sys.exit(main())
