@@ -137,6 +137,7 @@ def open_checkpoint(path: str | pathlib.Path, *, log: Log = print) -> Opened:
     model = others.pop("model", {})
     if table.TEXT in flat:
         model, folder = two_towers.model_cfg(flat, path), file if file.is_dir() else file.parent
+        others |= hf_config.read(folder).get(hf_config.SETTINGS, {}) if file.is_dir() else {}
         return Opened(kind, flat, model, other_settings=others, tokenizer_folder=folder)
     return Opened(kind, flat, model, other_settings=others)
 

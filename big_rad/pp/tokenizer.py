@@ -52,8 +52,8 @@ IN_FOLDER = (
 _WHERE = (
     "the original is `paligemma_tokenizer.model` of Kaggle model google/paligemma-2, or "
     "`tokenizer.model` of Hugging Face repository google/paligemma2-3b-pt-224 (both after "
-    "accepting the Gemma licence there); that of SigLIP is `spiece.model` of Hugging Face repository "
-    "google/siglip-so400m-patch14-384, that of SigLIP 2 `tokenizer.json` of "
+    "accepting the Gemma licence there); that of SigLIP is `spiece.model` of Hugging Face "
+    "repository google/siglip-so400m-patch14-384, that of SigLIP 2 `tokenizer.json` of "
     "google/siglip2-so400m-patch14-224; the name 'tiny' is the small model that comes along"
 )
 

@@ -58,6 +58,8 @@ _TEXT_SUPPORTED = dict(
 IMAGE_TOKEN = 257_152
 # The field of config.json in which big_rad stores `config.text`. transformers keeps and ignores it.
 RADGROUNDER_FIELD = "radgrounder_text"
+# The field of a SigLIP's config.json with the settings that are beside a file in `<name>.json`.
+SETTINGS = "big_rad"
 # PaliGemma in transformers ignores `final_logit_softcapping` from 4.52 (whose first release on PyPI
 # is 4.52.1) to 5.22.2. Up to 4.51.3 it applied the soft cap by way of Gemma2ForCausalLM. Each
 # minor release was checked by reading its code, and 4.51.3, 4.52.1, 4.54.1, 5.22.2 and 5.23.0 were

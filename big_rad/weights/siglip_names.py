@@ -7,7 +7,7 @@ prefix of PaliGemma's, and that query, key and value of the attention pool lie a
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -144,6 +144,14 @@ def trunk(depth: int) -> list[Entry]:
         for e in _open_clip(depth, 0)
         if e.theirs.startswith(TRUNK) and not any(p.startswith(_HEAD) for p in e.parts)
     ]
+
+
+def joined(canonical: Mapping[str, np.ndarray], entry: Entry) -> np.ndarray:
+    """Returns one of their tensors, made of the canonical ones."""
+    value = np.concatenate([canonical[n] for n in entry.parts])
+    if entry.form:
+        value = value[None] if entry.form == "lead" else value.reshape(())
+    return np.ascontiguousarray(value).reshape(value.shape)
 
 
 def depth(names: Iterable[str], pattern: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import flax
 
-from big_rad.weights import hf_layout, huggingface, shards, siglip_names, tensors, unusable
+from big_rad.weights import hf_layout, huggingface, shards, sidecar, siglip_names, tensors, unusable
 
 _LAYER = r"blocks\.(\d+)\..*"
 _ANCHOR = re.compile(r"(?P<prefix>.*?)patch_embed\.proj\.weight")
@@ -36,8 +36,8 @@ def load(
         path: A `.pt`, `.pth`, `.bin`, `.ckpt` or `.safetensors` file with names such as
             `model.visual.trunk.blocks.0.attn.qkv.weight`. The prefix, here `model.visual.trunk.`,
             is that of `patch_embed.proj.weight`, and must be the same for all tensors of the tower.
-        num_heads: The number of heads of the attention; None takes that of the published tower of
-            this width.
+        num_heads: The number of heads of the attention; None takes that of the file that
+            `tools.convert` writes beside this one, or of the published tower of this width.
         dtype: The dtype to convert to, or a function of our parameter name (without `img/`) that
             returns it. None keeps the stored dtypes.
         sharding: The sharding of the arrays, or a function of our parameter name (without `img/`)
@@ -83,7 +83,8 @@ def read(
         if not name.startswith(prefix) or name.removeprefix(prefix) not in entries:
             why = next((why for p, why in _LEFT_OUT if re.fullmatch(p, name)), None)
             log(f"left out: {name}: {why}") if why else unexpected.append(name)
-    axes = {"img": _axis_sizes(source, num_heads, file)}
+    beside = (sidecar.read(file).get("model") or {}).get("img", {})
+    axes = {"img": _axis_sizes(source, num_heads or beside.get("num_heads"), file)}
     expected = hf_layout.expected(hf_layout.VISION_RULES, axes)
     source = huggingface.check(source, expected, file, unexpected, log)
     return {r.ours: hf_layout.to_ours(r, source, axes["img"]) for r in hf_layout.VISION_RULES}

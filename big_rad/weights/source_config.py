@@ -158,7 +158,10 @@ def _of_towers(
     path: str | pathlib.Path, flat: Mapping[str, Any], log: Callable[[str], None]
 ) -> dict[str, Any]:
     file = npz.split_subtree(path)[0]
-    beside = {} if file.is_dir() else sidecar.read(file)
+    if file.is_dir():
+        beside = hf_config.read(file).get(hf_config.SETTINGS, {})
+    else:
+        beside = sidecar.read(file)
     model, side = two_towers.model_cfg(flat, path), infer.image_size(flat, str(path))
     folder = file if file.is_dir() else file.parent
     if not beside:

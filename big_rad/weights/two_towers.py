@@ -112,12 +112,14 @@ def model_cfg(flat: Flat, where: str | pathlib.Path) -> dict[str, Any]:
     return dict(img=img, txt=txt)
 
 
-def check_ours(flat: Flat, where: str | pathlib.Path) -> None:
-    """Checks that parameters are exactly those of a whole SigLIP as others have it.
+def check_ours(flat: Flat, where: str | pathlib.Path, foreign: bool = True) -> None:
+    """Checks that parameters are exactly those of a whole SigLIP.
 
     Args:
         flat: The arrays by name.
         where: The name of the checkpoint, for messages.
+        foreign: Whether another program is to read them, whose image tower has no further layer
+            behind its attention pool.
 
     Raises:
         ValueError: Parameters are missing, unexpected or of another shape; the message lists them.
@@ -125,8 +127,12 @@ def check_ours(flat: Flat, where: str | pathlib.Path) -> None:
     cfg = model_cfg(flat, where)
     axes = _axes(cfg["img"], flat["img/pos_embedding"].shape[1], cfg["txt"])
     shapes = {r.ours: hf_layout.our_shape(r, axes[r.ours.split("/")[0]]) for r in RULES}
+    features = cfg["img"].get("num_classes")
+    if features:
+        shapes["img/head/kernel"] = (cfg["img"]["width"], features)
+        shapes["img/head/bias"] = (features,)
     problems = tensors.problems(flat, shapes, "the other tensors ask for")
-    if "num_classes" in cfg["img"]:
+    if features and foreign:
         problems.append(
             "img/head: no other program has a layer behind the attention pool of the image tower; "
             "train with config.model.img.num_classes = 0, or keep this model as npz or a run"
@@ -154,10 +160,7 @@ def write(flat: Flat, kind: str) -> Iterator[tuple[str, np.ndarray]]:
         canonical |= dict(hf_layout.to_theirs(rule, value, axes[rule.ours.split("/")[0]]))
     depths = (axes["img"]["depth"], axes["txt"]["depth"])
     for entry in siglip_names.layout(kind, *depths):
-        value = np.concatenate([canonical[n] for n in entry.parts])
-        if entry.form:
-            value = value[None] if entry.form == "lead" else value.reshape(())
-        yield entry.theirs, np.ascontiguousarray(value)
+        yield entry.theirs, siglip_names.joined(canonical, entry)
 
 
 def stack(flat: Mapping[str, tensors.Lazy]) -> dict[str, tensors.Lazy]:
@@ -274,8 +277,8 @@ def _sizes(
     if len(patch) != 4:
         raise ValueError(
             f"{place}: its patches are embedded by a matrix {tuple(patch)}, as in the NaFlex "
-            "models of SigLIP 2, which take images of any shape; take a model of a fixed size, such "
-            "as google/siglip2-so400m-patch14-224"
+            "models of SigLIP 2, which take images of any shape; take a model of a fixed size, "
+            "such as google/siglip2-so400m-patch14-224"
         )
     widths = (patch[0], table[1])
     heads = heads or tuple(siglip_names.HEADS.get(w, 0) for w in widths)
