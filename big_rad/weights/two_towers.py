@@ -141,6 +141,23 @@ def check_ours(flat: Flat, where: str | pathlib.Path, foreign: bool = True) -> N
         raise ValueError(f"{where} is no whole SigLIP:\n  " + "\n  ".join(problems))
 
 
+def shapes(kind: str, cfg: Mapping[str, Any], tokens: int) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of all tensors of another layout, by name, without allocating any.
+
+    Args:
+        kind: One of `LAYOUTS`.
+        cfg: The arguments of `two_towers.Model`, as `model_cfg` gives them.
+        tokens: The number of image tokens.
+    """
+    canonical = hf_layout.expected(RULES, _axes(cfg["img"], tokens, cfg["txt"]))
+    result = {}
+    for entry in siglip_names.layout(kind, cfg["img"]["depth"], cfg["txt"]["depth"]):
+        first = canonical[entry.parts[0]]
+        joined = (sum(canonical[n][0] for n in entry.parts), *first[1:])
+        result[entry.theirs] = {"scalar": (), "lead": (1, *first)}.get(entry.form, joined)
+    return result
+
+
 def write(flat: Flat, kind: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the tensors of another layout, by name.
 
