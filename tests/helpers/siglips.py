@@ -63,10 +63,19 @@ def flat(rows: int, length: int = 6, seed: int = 0) -> dict[str, np.ndarray]:
     return {n: rng.standard_normal(x.shape).astype(np.float32) for n, x in shapes.items()}
 
 
-def run(folder: pathlib.Path, tokenizer: str | pathlib.Path, **sizes: int) -> pathlib.Path:
-    """Writes a run of two towers with random parameters; `sizes` are those of `flat`."""
+def run(
+    folder: pathlib.Path, tokenizer: str | pathlib.Path, padding: int = 0, **options: int
+) -> pathlib.Path:
+    """Writes a run of two towers with random parameters.
+
+    Args:
+        folder: The run directory.
+        tokenizer: The name or file of its tokenizer.
+        padding: The number of rows of the token table that stand for no token.
+        options: The `length` and `seed` of `flat`.
+    """
     tok = tokenizers.load(tokenizer)
-    params = flat(models.rows("two_towers", tok), **sizes)
+    params = flat(models.rows("two_towers", tok) + padding, **options)
     cfg = weights.model_cfg(params, folder)
     config = source_config.of_towers(cfg, SIDE, tokenizer)
     config["tokenizer"]["sets"] = list(tok.sets)
