@@ -14,7 +14,7 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import recipe_parts, weights
+from big_rad import models, recipe_parts, weights
 from big_rad.datasets import reject_limit
 from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder import source as source_lib
@@ -249,7 +249,7 @@ def _put_memory(
     c: ml_collections.ConfigDict, asked: ml_collections.ConfigDict, masks: bool
 ) -> None:
     # Takes the fastest settings that fit the card.
-    rows = tokenizers.load(c.tokenizer.path, tuple(c.tokenizer.sets)).padded_vocab_size
+    rows = models.rows(c.model_name, tokenizers.load(c.tokenizer.path, tuple(c.tokenizer.sets)))
     for rank in (0, asked.rank) if asked.lora < 0 else (asked.lora,):
         if rank:
             recipe_parts.add_lora(c, rank, masks=masks)

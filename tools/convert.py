@@ -1,9 +1,11 @@
-"""Converts checkpoints among npz, Hugging Face folders and runs of big_rad.
+"""Converts checkpoints among npz, Hugging Face folders, runs of big_rad and files of open_clip.
 
     python -m tools.convert paligemma2-3b-pt-224.npz out.hf            # a Hugging Face folder
     python -m tools.convert FOLDER model.npz --dtype bfloat16          # the original format
     python -m tools.convert FOLDER runs/released --to orbax            # for big_rad.predict
-    python -m tools.convert open_clip_pytorch_model.bin siglip.npz     # an image tower alone
+    python -m tools.convert open_clip_pytorch_model.bin siglip.npz     # a SigLIP, or one tower
+    python -m tools.convert runs/siglip siglip.safetensors             # for open_clip
+    python -m tools.convert runs/mine tower.safetensors --to timm      # an image tower alone
     python -m tools.convert SRC DST --dry-run                          # only the accounting
     python -m tools.convert runs/own adapters.npz --only-adapters      # a LoRA run's, alone
     python -m tools.convert runs/base model.npz --adapters adapters.npz  # merged into their model
@@ -41,15 +43,18 @@ from big_rad.weights import (
     infer,
     npz,
     sidecar,
+    siglip_export,
     source_config,
     table,
     tensors,
+    two_towers,
 )
+from tools.conversion import siglip
 
 Log = Callable[[str], None]
-TARGETS = ("npz", "huggingface", "orbax")
+TARGETS = ("npz", "huggingface", "orbax", *siglip.TARGETS)
 _MASKS = "mask_decoder/"
-_TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json")
+_TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "spiece.model")
 
 
 @dataclasses.dataclass
@@ -60,8 +65,8 @@ class Source:
         path: the path of the checkpoint.
         kind: the format, one of `weights.KINDS`.
         flat: name -> lazy array.
-        model: the arguments of `radgrounder.Model`; empty for an image tower without a language
-            model.
+        model: the arguments of `radgrounder.Model`, or of `two_towers.Model` for a whole SigLIP;
+            empty for an image tower alone.
         tokenizer: a tokenizer file, or a folder with tokenizer files; None without a tokenizer.
         extra: other facts for the new checkpoint, such as `image_token`, `cc_by_nc_sa`, and the
             `config` of a run.
@@ -91,11 +96,11 @@ def convert(
     """Converts one checkpoint.
 
     Args:
-        src: an npz file, a Hugging Face folder, a run directory, an export, or a torch file of a
-            SigLIP tower.
+        src: an npz file, a Hugging Face folder, a run directory, an export, or a torch file of
+            SigLIP.
         dst: the new file or folder.
-        to: the new format, one of `TARGETS`. None takes npz if `dst` ends in `.npz`, otherwise
-            huggingface.
+        to: the new format, one of `TARGETS`. None takes npz if `dst` ends in `.npz`, open_clip if
+            it ends as a torch file does, and otherwise huggingface.
         dtype: the dtype of the new tensors: "float32", "bfloat16" or "float16"; "keep" does not
             change it.
         dry_run: whether to account for the tensors only, and write nothing.
@@ -115,7 +120,7 @@ def convert(
         ValueError: some tensors are not accounted for, or the target cannot hold them.
     """
     dst = pathlib.Path(dst)
-    to = to or ("npz" if dst.suffix == ".npz" else "huggingface")
+    to = to or ("npz" if dst.suffix == ".npz" else siglip.target_of(dst) or "huggingface")
     if dst.exists():
         raise FileExistsError(f"{dst} exists; name a new file or folder, or remove it")
     source = open_source(src, log)
@@ -150,11 +155,13 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
     opened, where = load.open_checkpoint(path, log=log), str(path)
     kind, flat, model = opened.kind, opened.flat, opened.model
     extra, tokenizer = dict(opened.other_settings), opened.tokenizer_folder
-    if kind == "huggingface":
+    if kind.startswith("huggingface"):
         extra["cc_by_nc_sa"] = _is_cc_by_nc_sa(pathlib.Path(path))
     elif kind in weights.OWN:
         extra["config"] = opened.run_meta["config"]
-    if any(name.startswith("llm/") for name in flat):
+    if siglip.is_whole(flat):
+        model = two_towers.model_cfg(flat, where)
+    elif any(name.startswith("llm/") for name in flat):
         infer.check_version(flat, where)
         if not model and any(name.startswith(_MASKS) for name in flat):
             raise ValueError(
@@ -163,6 +170,8 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
             )
         rows = infer.model_cfg(flat, where)["llm"]["vocab_size"]
         model = infer.explicit(model or infer.model_cfg(flat, where), rows)
+    else:
+        model = {}  # An image tower alone.
     if tokenizer is not None and not _has_tokenizer(tokenizer):
         tokenizer = None
     return Source(where, kind, flat, model, tokenizer, extra)
@@ -170,7 +179,9 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
 
 def _account(source: Source, flat: Mapping[str, Any], to: str, log: Log) -> None:
     # Compares names and shapes with those of the model, and prints every tensor.
-    if source.model:
+    if siglip.is_whole(flat):
+        siglip.account(flat, to, source.path)
+    elif source.model:
         side = infer.image_size(flat, source.path)
         tokens = (side // source.model["img"]["patch_size"]) ** 2
         masks = _account_masks(source, flat, tokens)
@@ -215,8 +226,19 @@ def _leave_masks_out(source: Source, log: Log) -> None:
 def _fit(source: Source, to: str, adapters: str | None, without_masks: bool, log: Log) -> None:
     # Changes the source as the target and the options require: extends the token table, merges
     # adapters, removes the mask decoder.
+    if to == "timm":
+        source.flat, source.model = siglip.image_tower(source.flat, source.path, log), {}
+        return
+    if siglip.is_whole(source.flat):
+        _fit_siglip(source, to, adapters, without_masks, log)
+        return
+    if to == "open_clip":
+        raise ValueError(
+            f"{source.path} has no text tower, and open_clip needs one; --to timm writes its image "
+            "tower alone"
+        )
     if not source.model and to != "npz":
-        raise ValueError(f"{source.path} is an image tower alone; it converts to npz only")
+        raise ValueError(f"{source.path} is an image tower alone; it converts to npz and timm only")
     if to == "orbax":
         if without_masks:
             raise ValueError("a run without its masks would be asked for boxes; keep them in a run")
@@ -225,6 +247,23 @@ def _fit(source: Source, to: str, adapters: str | None, without_masks: bool, log
         source.flat = adapter_files.merge(source.flat, adapters)
     if without_masks:
         _leave_masks_out(source, log)
+
+
+def _fit_siglip(
+    source: Source, to: str, adapters: str | None, without_masks: bool, log: Log
+) -> None:
+    if adapters is not None or without_masks:
+        raise ValueError(f"{source.path} is a SigLIP: it has no masks, and takes no adapters")
+    if source.tokenizer is None:
+        if to == "orbax":
+            raise ValueError(
+                f"{source.path} has no tokenizer, and a run needs one: give --tokenizer"
+            )
+        log(f"{source.path} has no tokenizer: none is written")
+    tokenizer = source.tokenizer and _load_tokenizer(source.tokenizer, source.extra)
+    own = source.kind in weights.OWN
+    source.flat = siglip.without_padding(source.flat, tokenizer, own, source.path, log)
+    source.model["txt"]["vocab_size"] = source.flat[table.TEXT].shape[0]
 
 
 def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
@@ -275,15 +314,19 @@ def _write_whole(
     # Writes to a temporary name, reads that back, renames it, and returns name -> sha256 of the
     # tensors.
     sums: dict[str, str] = {}
-    partial = dst.with_name(f"{dst.name}.partial" + ".npz" * (to == "npz"))
+    suffix = {"npz": ".npz", **dict.fromkeys(siglip.TARGETS, dst.suffix)}.get(to, "")
+    partial = dst.with_name(f"{dst.name}.partial{suffix}")
     dst.parent.mkdir(parents=True, exist_ok=True)
     try:
         _remove(partial)
         _write(source, _hashing(flat, sums), partial, to, allow_other_mask)
+        if suffix:  # Shapes do not show all that is needed to read the file back.
+            _write_sidecar(source, partial, to)
         _verify(partial, sums)
         partial.rename(dst)
     finally:
         _remove(partial)
+        _remove(sidecar.path(partial))
     return sums
 
 
@@ -293,6 +336,9 @@ def _write(
     if to == "npz":
         npz.save(dst, flax.traverse_util.unflatten_dict(flat, sep="/"))
         return
+    if to in siglip.TARGETS:
+        siglip_export.save_file(dst, flat, to)
+        return
     if to == "orbax":
         from big_rad.weights import orbax
 
@@ -301,8 +347,12 @@ def _write(
         orbax.save(dst, nested, _run_config(source, flat), tokenizer)
         return
     tokenizer = source.tokenizer
-    if tokenizer is not None and source.kind != "huggingface":
+    if tokenizer is not None and not source.kind.startswith("huggingface"):
         tokenizer = _load_tokenizer(tokenizer, source.extra)
+    if siglip.is_whole(flat):
+        said = siglip.settings(source.extra.get("config") or source.extra)
+        siglip_export.save_folder(dst, flat, tokenizer, said, bool(source.extra.get("cc_by_nc_sa")))
+        return
     hf_export.save(
         dst,
         source.model,
@@ -321,6 +371,8 @@ def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
         model = {k: v for k, v in source.model.items() if (k, v) != ("mask_decoder", None)}
         config = source.extra["config"]
         return config | dict(model=model, text=strings.text_of(config))
+    if siglip.is_whole(flat):
+        return siglip.run_config(flat, source.tokenizer, source.extra, source.path)
     side = infer.image_size(flat, source.path)
     fields = source_config.foreign(source.model, side, source.tokenizer, source.extra.get("text"))
     return sidecar.apply(fields, source.extra) | dict(untrained=list(source.extra["untrained"]))
@@ -354,14 +406,19 @@ def _is_cc_by_nc_sa(folder: pathlib.Path) -> bool:
 
 
 def _write_sidecar(source: Source, dst: pathlib.Path, to: str) -> None:
-    if to == "npz" and source.model:
+    if to == "npz" and source.model or to == "open_clip":
         sidecar.write(dst, source.model, source.extra | _use(source))
+    elif to == "timm":
+        model = dict(img=infer.vision_cfg(source.flat, source.path, "img/"))
+        sidecar.write(dst, model, {})
 
 
 def _use(source: Source) -> dict[str, Any]:
     # The settings of the source that an npz has no place for: markup sets, box codec,
     # normalisation and text settings. Empty if the source does not name them.
     fields = source.extra.get("config")
+    if siglip.is_whole(source.flat):
+        return siglip.settings(fields or source.extra)
     if fields is None and source.kind == "huggingface" and source.tokenizer is not None:
         side = infer.image_size(source.flat, source.path)
         fields = source_config.foreign(
@@ -405,7 +462,7 @@ def _write_sums(dst: pathlib.Path) -> None:
 
 def _calibrated(source: Source, to: str, merged: bool, log: Log) -> bool:
     # Whether the source has a calibration that holds for the new checkpoint.
-    if not source.model or calibration.of(source.path) is None:
+    if not source.model or siglip.is_whole(source.flat) or calibration.of(source.path) is None:
         return False
     why = ""
     if merged:

@@ -29,7 +29,7 @@ from big_rad.training import memory, optim
 from big_rad.training import step as train_step
 from configs import radgrounder_det
 
-_PALIGEMMA_PIECES = 257_152
+_PALIGEMMA_PIECES, _GEMMA_PIECES = 257_152, 256_000
 
 
 def parameter_shapes(
@@ -49,16 +49,24 @@ def parameter_shapes(
     return trees.flatten(models.init_shapes(model, config))
 
 
-def table_rows(tokenizer: ml_collections.ConfigDict) -> tuple[int, str]:
+def table_rows(
+    tokenizer: ml_collections.ConfigDict, model_name: str = "radgrounder"
+) -> tuple[int, str]:
     """Returns the number of rows that a tokenizer needs in the embedding table, and a remark.
 
     Args:
-        tokenizer: `path` and `sets`. If the file is missing, PaliGemma's tokenizer is assumed, and
-            the remark says so; otherwise the remark is "".
+        tokenizer: `path` and `sets`. If the file is missing, PaliGemma's tokenizer is assumed, or
+            that of SigLIP 2 for two towers, and the remark says so; otherwise the remark is "".
+        model_name: the model that reads the tokens.
     """
     try:
-        return tokenizers.load(tokenizer.path, tuple(tokenizer.sets)).padded_vocab_size, ""
+        return models.rows(model_name, tokenizers.load(tokenizer.path, tuple(tokenizer.sets))), ""
     except FileNotFoundError:
+        if model_name == "two_towers":
+            return _GEMMA_PIECES, (
+                f"no tokenizer file {tokenizer.path}: the token table is that of Gemma's "
+                f"{_GEMMA_PIECES:,} pieces, as in SigLIP 2"
+            )
         markup = sum(len(tokenizers.MARKUP_SETS[s]) for s in tokenizer.sets)
         rows = _PALIGEMMA_PIECES + 1 + markup  # One row stays reserved.
         return -(-rows // 128) * 128, (
@@ -74,7 +82,7 @@ def report(config: ml_collections.ConfigDict, card: float | None = None) -> str:
         config: the whole config.
         card: the memory of a card in GB; the report then ends with whether the recipe fits it.
     """
-    vocab_size, remark = table_rows(config.tokenizer)
+    vocab_size, remark = table_rows(config.tokenizer, config.model_name)
     params = parameter_shapes(config, vocab_size)
     trainable = optim.make(config, params, total_steps=1000).trainable
     held = train_step.kept_shapes(config, params, trainable)

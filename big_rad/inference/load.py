@@ -33,6 +33,7 @@ from big_rad.weights import (
     source_config,
     table,
     tensors,
+    two_towers,
 )
 from big_rad.workdir import checkpoint as checkpoints
 from big_rad.workdir import run_dir
@@ -131,11 +132,14 @@ def open_checkpoint(path: str | pathlib.Path, *, log: Log = print) -> Opened:
             image_token=found.get("image_token_index"), text=found.get(hf_config.RADGROUNDER_FIELD)
         )
         return Opened(kind, flat, model, other_settings=others, tokenizer_folder=folder)
-    flat = weights.read(path, log=log)
-    if kind != "npz":
-        return Opened(kind, flat)
-    others = sidecar.read(npz.split_subtree(path)[0])
-    return Opened(kind, flat, others.pop("model", {}), other_settings=others)
+    flat, file = weights.read(path, log=log), npz.split_subtree(path)[0]
+    others = {} if file.is_dir() else sidecar.read(file)
+    model = others.pop("model", {})
+    if table.TEXT in flat:
+        model, folder = two_towers.model_cfg(flat, path), file if file.is_dir() else file.parent
+        others |= hf_config.read(folder).get(hf_config.SETTINGS, {}) if file.is_dir() else {}
+        return Opened(kind, flat, model, other_settings=others, tokenizer_folder=folder)
+    return Opened(kind, flat, model, other_settings=others)
 
 
 def load(

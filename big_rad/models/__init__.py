@@ -41,8 +41,19 @@ def rows(name: str, tokenizer: Any) -> int:
     Args:
         name: The name of the model's module.
         tokenizer: A tokenizer of `pp.tokenizer.load`.
+
+    Raises:
+        ValueError: The model writes text, and the tokenizer is that of the first SigLIP.
     """
-    return tokenizer.text_size if name == "two_towers" else tokenizer.padded_vocab_size
+    if name == "two_towers":
+        return tokenizer.text_size
+    if tokenizer.family != "gemma":
+        raise ValueError(
+            f"config.tokenizer.path: {tokenizer.source} is the tokenizer of SigLIP, which has no "
+            f"tokens for grounding and which only two_towers reads; a {name} needs one of the "
+            "Gemma family, such as paligemma_tokenizer.model"
+        )
+    return tokenizer.padded_vocab_size
 
 
 def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:

@@ -25,7 +25,6 @@ _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 def get_caption(
     tokenizer: str = "tiny",
     length: int = 64,
-    pad: int = 0,
     lower: bool = True,
     langs: Sequence[str] = (),
     style: str = "both",
@@ -40,7 +39,8 @@ def get_caption(
 
     The op adds these arrays, int32:
 
-    - `text` [length]: the tokens, then `pad`.
+    - `text` [length]: the tokens, then the id that SigLIP's texts were filled up with: 0 for the
+      tokenizer of SigLIP 2, which is Gemma's, and 1, the id of `</s>`, for that of SigLIP.
     - `mask_ar` [length]: zeros, which other models read.
     - `mask_loss` [length]: ones; the input pipeline writes zeros for an example that it cannot use.
     - `cut` []: 1 if the text was cut.
@@ -53,8 +53,6 @@ def get_caption(
     Args:
         tokenizer: the name or file of the tokenizer, see `tokenizer.load`.
         length: the context length in tokens.
-        pad: the id that fills a row up: 0 for the tokenizer of SigLIP 2 (Gemma's), and 1, the id of
-            `</s>`, for that of SigLIP.
         lower: whether texts are lowercased.
         langs: the languages to choose from; () allows all.
         style: "sentence" writes one sentence, "report" the whole report, and "both" either of them
@@ -92,7 +90,7 @@ def get_caption(
         own = report(of[lang]) if whole else of[lang][_drawn(rng, len(of[lang]))]
         ids, was_cut = tokens(tok, own, length, lower)
         others = [*(report(x) for x in of.values()), *(s for x in of.values() for s in x)]
-        row = np.full(length, pad, np.int32)
+        row = np.full(length, tok.caption_pad_id, np.int32)
         row[: len(ids)] = ids
         image = str(example.get("image_id") or example.get("id", ""))
         return example | {

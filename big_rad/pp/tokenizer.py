@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import sentencepiece as spm
 
-from big_rad.pp import tokenizer_json
+from big_rad.pp import siglip_tokenizer, tokenizer_json
 
 NUM_LOC = 1024
 NUM_SEG = 128
@@ -43,6 +43,7 @@ _LOC_SEG_RE = re.compile(_LOC_SEG)
 _LOOKALIKE = re.compile(r"<(?=p\s+bbox=|/p>|/?seg>|loc[0-9]{4}>|seg[0-9]{3}>)")
 _TINY = pathlib.Path(__file__).with_name("tiny_tokenizer.model")
 IN_FOLDER = (
+    "spiece.model",
     "tokenizer.model",
     "paligemma_tokenizer.model",
     "gemma_tokenizer.model",
@@ -51,7 +52,9 @@ IN_FOLDER = (
 _WHERE = (
     "the original is `paligemma_tokenizer.model` of Kaggle model google/paligemma-2, or "
     "`tokenizer.model` of Hugging Face repository google/paligemma2-3b-pt-224 (both after "
-    "accepting the Gemma licence there); the name 'tiny' is the small model that comes along"
+    "accepting the Gemma licence there); that of SigLIP is `spiece.model` of Hugging Face "
+    "repository google/siglip-so400m-patch14-384, that of SigLIP 2 `tokenizer.json` of "
+    "google/siglip2-so400m-patch14-224; the name 'tiny' is the small model that comes along"
 )
 
 
@@ -60,6 +63,9 @@ def load(
     sets: Sequence[str] = ("detection", "segmentation"),
 ) -> "Tokenizer":
     """Loads a tokenizer; a second call for the same unchanged file returns the same object.
+
+    That of the first SigLIP becomes a `siglip_tokenizer.SiglipTokenizer`, which has the same face.
+    It has no markup tokens, so `sets` does not change it.
 
     Args:
         name_or_path: "tiny" for the shipped model, or a SentencePiece `.model` file, or a
@@ -100,13 +106,16 @@ class Tokenizer:
             of a decoder's embedding table.
         text_size: the number of ids that plain text needs: those of the base pieces. It is the
             number of rows of a text tower's table.
+        caption_pad_id: the id that fills a text up to the context length of a text tower.
         loc_ids: the ids of the location tokens, int32 [1024].
         seg_ids: the ids of the segment tokens, int32 [128].
         reserved_id: the id of the row that is kept free (`<image>` in other implementations).
         markup: {token: id} of the chosen sets.
     """
 
+    family = "gemma"
     pad_id, eos_id, bos_id, unk_id = CONTROL_IDS.values()
+    caption_pad_id = pad_id
 
     def __init__(
         self,
@@ -263,13 +272,17 @@ class Tokenizer:
 
 
 @functools.lru_cache(maxsize=8)
-def _load(path: str, sets: tuple[str, ...], mtime: int, size: int) -> Tokenizer:
+def _load(
+    path: str, sets: tuple[str, ...], mtime: int, size: int
+) -> "Tokenizer | siglip_tokenizer.SiglipTokenizer":
     del mtime, size  # They are part of the cache key, so that a changed file is read again.
     file = pathlib.Path(path)
     if file.suffix == ".json":
         model, added = tokenizer_json.read(file)
     else:
         model, added = file.read_bytes(), tokenizer_json.read_added(file.parent)
+    if siglip_tokenizer.is_siglip(model):
+        return siglip_tokenizer.SiglipTokenizer(model, source=path)
     tokenizer = Tokenizer(model, sets, source=path)
     _check_added(tokenizer, added)
     return tokenizer
@@ -317,7 +330,8 @@ def _processor(model: bytes, source: str) -> spm.SentencePieceProcessor:
     if have != CONTROL_IDS:
         raise ValueError(
             f"{source} starts with the pieces {list(have)}; one of the Gemma family starts with "
-            f"{list(CONTROL_IDS)}: {_WHERE}"
+            f"{list(CONTROL_IDS)}, that of SigLIP with {list(siglip_tokenizer.CONTROL_IDS)}: "
+            f"{_WHERE}"
         )
     return sp
 

@@ -134,7 +134,8 @@ def _check_family(data: dict[str, Any], path: pathlib.Path) -> None:
     ):
         raise ValueError(
             f"{path} is no tokenizer of the Gemma family: that is BPE with byte fallback, spaces "
-            f"written as '▁', no prefix space, and {', '.join(_CONTROL)} = 0..3"
+            f"written as '▁', no prefix space, and {', '.join(_CONTROL)} = 0..3. For the tokenizer "
+            "of the first SigLIP give the file spiece.model"
         )
 
 

@@ -20,6 +20,8 @@ from big_rad.training import step as step_lib
 from big_rad.weights import table
 from big_rad.workdir import checkpoint
 
+_POOL = "MAPHead_0"  # The attention pool of SigLIP's image tower.
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -186,16 +188,47 @@ def initial_params(
     if config.model_init:
         rows = flat[table.TEXT if table.TEXT in flat else table.NAME].shape[0]
         tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
+        _check_context(config.model_init, tree, params)
         params = models.load(config.model_name, params, tree, dont_load)
     if config.model_init_img:
-        tree = weights.load(config.model_init_img, lazy=True, log=log)
-        tree = tree.get("img", tree)
-        # An image tower that was trained alone has no projector to the decoder; the present one
-        # is kept.
-        dont_load = () if "head" in tree else ("head/.*",)
-        image = models.load("siglip", params["img"], tree, dont_load)
+        image = _with_image_tower(params["img"], config.model_init_img, log)
         params = {**params, "img": image}
     return params
+
+
+def _check_context(path: str, tree: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    # The text tower embeds a text at its last position, so another length is another model.
+    held, wanted = (x.get("txt", {}).get("pos_embedding") for x in (tree, params))
+    if held is None or wanted is None or held.shape[1] == wanted.shape[1]:
+        return
+    raise ValueError(
+        f"config.model.txt.length is {wanted.shape[1]}, and the text tower of {path} was trained "
+        f"with texts of {held.shape[1]} tokens and embeds a text at its last position; take its "
+        f"length for the model and for the op caption: "
+        f"--config=configs/siglip_refrad2d.py:length={held.shape[1]}"
+    )
+
+
+def _with_image_tower(
+    params: Mapping[str, Any], path: str, log: Callable[[str], None]
+) -> dict[str, Any]:
+    # Loads the image tower of any checkpoint, whose layers behind the tower may be others.
+    tree = weights.load(path, lazy=True, log=log)
+    if "img" in tree:
+        others = [n for n in tree if n != "img"]
+        log(f"{path}: only its image tower is loaded" + "".join(f", not {n}" for n in others))
+        tree = tree["img"]
+    tree, pools = dict(tree), [_POOL in x for x in (tree, params)]
+    if pools == [True, False]:
+        # What follows the pool of a SigLIP is no projector to a decoder, though it may be called
+        # `head` as well.
+        left = [n for n in (_POOL, "head") if tree.pop(n, None) is not None]
+        log(f"{path}: left out: img/{', img/'.join(left)}, which embed the image for texts")
+    kept = [n for n in (_POOL, "head") if n in params and n not in tree]
+    if kept:
+        # An image tower that was trained alone has no projector to the decoder.
+        log(f"{path} has no img/{', img/'.join(kept)}: that of the model is kept")
+    return models.load("siglip", params, tree, tuple(f"{n}/.*" for n in kept))
 
 
 def _init_opt_state(optimizer: optim.Optimizer, params: Mapping[str, Any]) -> Any:

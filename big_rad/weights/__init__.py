@@ -37,8 +37,8 @@ def load(
     """Reads a checkpoint of any known format.
 
     The known formats are an original `.npz` (`file.npz:img` names a subtree), a Hugging Face folder
-    of PaliGemma 2 or SigLIP, a torch file of a SigLIP tower, and a run directory or an export of
-    big_rad.
+    of PaliGemma 2 or SigLIP, a torch file of SigLIP (open_clip or timm), and a run directory or an
+    export of big_rad.
 
     Args:
         path: The file or folder.
@@ -51,8 +51,9 @@ def load(
         log: A function that receives a line for each tensor that is left out on purpose.
 
     Returns:
-        The nested parameters `{"img", "llm"}`, with `mask_decoder` if the checkpoint has one. An
-        image tower alone is `{"img"}`; it has no `head`.
+        The nested parameters `{"img", "llm"}`, with `mask_decoder` if the checkpoint has one. A
+        whole SigLIP is `{"img", "txt", "t", "b"}`; its `img` has the attention pool `MAPHead_0`.
+        An image tower alone is `{"img"}`; it has no `head`.
 
     Raises:
         FileNotFoundError: The path does not exist; the message says where to get the original.
@@ -132,10 +133,10 @@ def check(path: str | pathlib.Path) -> None:
 
 
 def _read_npz(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
-    from big_rad.weights import infer, unusable
+    from big_rad.weights import infer, two_towers, unusable
 
     del log
-    flat = npz.read(path)
+    flat = two_towers.stack(npz.read(path))
     unusable.check(flat, str(path))
     infer.check_version(flat, str(path))
     return flat
@@ -159,14 +160,18 @@ def _read_huggingface(path: str | pathlib.Path, log: Log) -> dict[str, tensors.L
 
 
 def _read_huggingface_siglip(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
-    from big_rad.weights import huggingface
+    from big_rad.weights import huggingface, two_towers
 
+    if two_towers.is_whole(path):
+        return two_towers.read(path)[1]
     return huggingface.read_siglip(path, log=log)[1]
 
 
 def _read_siglip_torch(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
-    from big_rad.weights import siglip_torch
+    from big_rad.weights import siglip_torch, two_towers
 
+    if two_towers.is_whole(path):
+        return two_towers.read(path)[1]
     return siglip_torch.read(path, log=log)
 
 

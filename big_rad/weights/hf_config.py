@@ -46,6 +46,7 @@ _SIGLIP_DEFAULTS = dict(  # Those of transformers.
 _VISION_SUPPORTED = dict(
     hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6, attention_dropout=0.0, num_channels=3
 )
+_SIGLIP_TEXT_SUPPORTED = {k: v for k, v in _VISION_SUPPORTED.items() if k != "num_channels"}
 _TEXT_SUPPORTED = dict(
     hidden_activation="gelu_pytorch_tanh",
     rms_norm_eps=1e-6,
@@ -57,6 +58,8 @@ _TEXT_SUPPORTED = dict(
 IMAGE_TOKEN = 257_152
 # The field of config.json in which big_rad stores `config.text`. transformers keeps and ignores it.
 RADGROUNDER_FIELD = "radgrounder_text"
+# The field of a SigLIP's config.json with the settings that are beside a file in `<name>.json`.
+SETTINGS = "big_rad"
 # PaliGemma in transformers ignores `final_logit_softcapping` from 4.52 (whose first release on PyPI
 # is 4.52.1) to 5.22.2. Up to 4.51.3 it applied the soft cap by way of Gemma2ForCausalLM. Each
 # minor release was checked by reading its code, and 4.51.3, 4.52.1, 4.54.1, 5.22.2 and 5.23.0 were
@@ -171,6 +174,17 @@ def siglip_cfg(config: Mapping[str, Any], file_name: str) -> dict[str, int]:
         vision, _VISION_SUPPORTED, f"{file_name}: vision_config" if nested else file_name
     )
     return vision_cfg(_SIGLIP_DEFAULTS | vision)
+
+
+def siglip_text_heads(config: Mapping[str, Any], file_name: str) -> int:
+    """Returns the number of heads of the text tower of a Hugging Face SigLIP.
+
+    Raises:
+        ValueError: A setting is not supported.
+    """
+    text = dict(config.get("text_config") or {})
+    _check_supported(text, _SIGLIP_TEXT_SUPPORTED, f"{file_name}: text_config")
+    return int((_SIGLIP_DEFAULTS | text)["num_attention_heads"])
 
 
 def from_model_cfg(

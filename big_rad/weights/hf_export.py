@@ -31,7 +31,7 @@ The weights come from a checkpoint under the Creative Commons licence BY-NC-SA 4
 (https://creativecommons.org/licenses/by-nc-sa/4.0/): give credit, no commercial use, and share
 what you make of it under the same licence.
 """
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
@@ -107,7 +107,7 @@ def save(
         config[hf_config.RADGROUNDER_FIELD] = dict(text)
     _write_json(folder / "config.json", config)
     _write_json(folder / "generation_config.json", _generation())
-    _write_json(folder / "preprocessor_config.json", _preprocessor(image_size, tokens))
+    _write_json(folder / "preprocessor_config.json", preprocessor(image_size, tokens))
     (folder / "NOTICE").write_text(notice(cc_by_nc_sa), encoding="utf-8")
     _write_tokenizer(folder, tokenizer)
     _write_weights(folder, flat, head, axes, dtype, max_shard_bytes)
@@ -121,6 +121,31 @@ def notice(cc_by_nc_sa: bool) -> str:
         cc_by_nc_sa: Whether they come from a checkpoint under that licence.
     """
     return _GEMMA + (_CC if cc_by_nc_sa else "")
+
+
+def preprocessor(image_size: int, tokens: int) -> dict[str, Any]:
+    """Returns the `preprocessor_config.json`, which maps pixels to [-1, 1], as the model needs.
+
+    CT windows and min-max scaling are left to the caller.
+
+    Args:
+        image_size: The side of the images in pixels.
+        tokens: The number of image tokens.
+    """
+    return dict(
+        image_processor_type="SiglipImageProcessor",
+        processor_class="PaliGemmaProcessor",
+        do_convert_rgb=True,
+        do_resize=True,
+        size=dict(height=image_size, width=image_size),
+        resample=2,  # Bilinear.
+        do_rescale=True,
+        rescale_factor=1 / 255,
+        do_normalize=True,
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+        image_seq_length=tokens,
+    )
 
 
 def _check_function(model_cfg: Mapping[str, Any], allow_other_mask: bool) -> None:
@@ -239,7 +264,7 @@ def _write_tokenizer(
     if tokenizer is None:
         return
     if isinstance(tokenizer, str | pathlib.Path):
-        for name in _TOKENIZER_FILES:
+        for name in TOKENIZER_FILES:
             if (pathlib.Path(tokenizer) / name).is_file():
                 shutil.copy(pathlib.Path(tokenizer) / name, folder / name)
         return
@@ -267,25 +292,6 @@ def _write_tokenizer(
 
 def _generation() -> dict[str, Any]:
     return dict(bos_token_id=2, eos_token_id=1, pad_token_id=0, do_sample=False)
-
-
-def _preprocessor(image_size: int, tokens: int) -> dict[str, Any]:
-    # Maps pixels to [-1, 1], as the model needs. CT windows and min-max scaling are left to the
-    # caller.
-    return dict(
-        image_processor_type="SiglipImageProcessor",
-        processor_class="PaliGemmaProcessor",
-        do_convert_rgb=True,
-        do_resize=True,
-        size=dict(height=image_size, width=image_size),
-        resample=2,  # Bilinear.
-        do_rescale=True,
-        rescale_factor=1 / 255,
-        do_normalize=True,
-        image_mean=[0.5, 0.5, 0.5],
-        image_std=[0.5, 0.5, 0.5],
-        image_seq_length=tokens,
-    )
 
 
 def _write_json(path: pathlib.Path, value: Mapping[str, Any], indent: int | None = 2) -> None:

@@ -11,28 +11,10 @@ from typing import Any
 
 import flax
 
-from big_rad.weights import hf_layout, huggingface, shards, tensors, unusable
+from big_rad.weights import hf_layout, huggingface, shards, sidecar, siglip_names, tensors, unusable
 
-# The number of heads of the published SigLIP towers (base, large, So400m, giant) by their width.
-# The shape of the fused query-key-value matrix does not show it.
-HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
-
+_LAYER = r"blocks\.(\d+)\..*"
 _ANCHOR = re.compile(r"(?P<prefix>.*?)patch_embed\.proj\.weight")
-_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
-_BLOCK_NAMES = {
-    "norm1": "layer_norm1",
-    "norm2": "layer_norm2",
-    "attn.proj": "self_attn.out_proj",
-    "mlp.fc1": "mlp.fc1",
-    "mlp.fc2": "mlp.fc2",
-}
-_TRUNK_NAMES = {
-    "patch_embed.proj.weight": "embeddings.patch_embedding.weight",
-    "patch_embed.proj.bias": "embeddings.patch_embedding.bias",
-    "pos_embed": "embeddings.position_embedding.weight",
-    "norm.weight": "post_layernorm.weight",
-    "norm.bias": "post_layernorm.bias",
-}
 _LEFT_OUT = (
     (r".*attn_pool\..*", "SigLIP's attention pool, unused by PaliGemma"),
     (r"(.*\.)?text\..*", "the text tower"),
@@ -54,8 +36,8 @@ def load(
         path: A `.pt`, `.pth`, `.bin`, `.ckpt` or `.safetensors` file with names such as
             `model.visual.trunk.blocks.0.attn.qkv.weight`. The prefix, here `model.visual.trunk.`,
             is that of `patch_embed.proj.weight`, and must be the same for all tensors of the tower.
-        num_heads: The number of heads of the attention; None takes that of the published tower of
-            this width.
+        num_heads: The number of heads of the attention; None takes that of the file that
+            `tools.convert` writes beside this one, or of the published tower of this width.
         dtype: The dtype to convert to, or a function of our parameter name (without `img/`) that
             returns it. None keeps the stored dtypes.
         sharding: The sharding of the arrays, or a function of our parameter name (without `img/`)
@@ -91,40 +73,21 @@ def read(
             f"*patch_embed.proj.weight; it has {', '.join(list(stored)[:5])}, ..."
         )
     prefix = anchor["prefix"]
+    inner = {n.removeprefix(prefix): x for n, x in stored.items() if n.startswith(prefix)}
+    entries = {e.theirs: e for e in siglip_names.trunk(siglip_names.depth(inner, _LAYER))}
     source: dict[str, Any] = {}
+    for name, entry in entries.items():
+        source |= siglip_names.parts(inner[name], entry) if name in inner else {}
     unexpected = []
-    for name, value in stored.items():
-        inner = name.removeprefix(prefix)
-        named = _canonical(inner, value) if name.startswith(prefix) else {}
-        source |= named
-        if not named:
+    for name in stored:
+        if not name.startswith(prefix) or name.removeprefix(prefix) not in entries:
             why = next((why for p, why in _LEFT_OUT if re.fullmatch(p, name)), None)
             log(f"left out: {name}: {why}") if why else unexpected.append(name)
-    axes = {"img": _axis_sizes(source, num_heads, file)}
+    beside = (sidecar.read(file).get("model") or {}).get("img", {})
+    axes = {"img": _axis_sizes(source, num_heads or beside.get("num_heads"), file)}
     expected = hf_layout.expected(hf_layout.VISION_RULES, axes)
     source = huggingface.check(source, expected, file, unexpected, log)
     return {r.ours: hf_layout.to_ours(r, source, axes["img"]) for r in hf_layout.VISION_RULES}
-
-
-def _canonical(name: str, value: tensors.Lazy) -> dict[str, Any]:
-    # Returns the tensors that a tensor of timm holds, with Hugging Face's names: one; or three, if
-    # it is the fused query, key and value; or an empty dict, if the name is unknown.
-    if name == "pos_embed" and value.ndim == 3:
-        return {hf_layout.VISION + _TRUNK_NAMES[name]: value.cut(value.shape[1:], lambda x: x[0])}
-    if name in _TRUNK_NAMES:
-        return {hf_layout.VISION + _TRUNK_NAMES[name]: value}
-    block = _BLOCK.fullmatch(name)
-    if block is None:
-        return {}
-    layer, suffix = f"{hf_layout.VISION}encoder.layers.{block[1]}.", block[2].rsplit(".", 1)[-1]
-    if block[2] == f"attn.qkv.{suffix}" and value.shape[0] % 3 == 0:
-        shape = (value.shape[0] // 3, *value.shape[1:])
-        return {
-            f"{layer}self_attn.{n}_proj.{suffix}": value.cut(shape, tensors.share(i, 3))
-            for i, n in enumerate("qkv")
-        }
-    block_name = _BLOCK_NAMES.get(block[2].rsplit(".", 1)[0])
-    return {f"{layer}{block_name}.{suffix}": value} if block_name else {}
 
 
 def _axis_sizes(
@@ -137,14 +100,12 @@ def _axis_sizes(
         raise ValueError(f"{file} does not hold the tower:\n  missing: " + ", ".join(missing))
     patch, positions, mlp = (source[hf_layout.VISION + n].shape for n in names)
     width = patch[0]
-    heads = num_heads or HEADS.get(width)
+    heads = num_heads or siglip_names.HEADS.get(width)
     if not heads or width % heads:
         raise ValueError(
             f"{file}: how many heads does a tower of width {width} have? Give num_heads (known "
-            f"widths: {HEADS})"
+            f"widths: {siglip_names.HEADS})"
         )
-    layers = {int(m[1]) for m in (re.search(r"encoder\.layers\.(\d+)\.", n) for n in source) if m}
-    cfg = dict(
-        width=width, depth=max(layers) + 1, mlp_dim=mlp[0], num_heads=heads, patch_size=patch[-1]
-    )
+    depth = siglip_names.depth(source, re.escape(hf_layout.VISION) + r"encoder\.layers\.(\d+)\..*")
+    cfg = dict(width=width, depth=depth, mlp_dim=mlp[0], num_heads=heads, patch_size=patch[-1])
     return hf_layout.vision_sizes(cfg, positions[0])

@@ -15,7 +15,7 @@ from big_rad import weights
 from big_rad.config import defaults
 from big_rad.pp import strings, tokenizer_json
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import exported, hf_config, infer, npz, sidecar, table
+from big_rad.weights import exported, hf_config, infer, npz, sidecar, table, two_towers
 from big_rad.workdir import run_dir
 
 FIELDS = defaults.OF_CHECKPOINT
@@ -25,11 +25,11 @@ _TOKENIZER = "paligemma_tokenizer.model"  # For an npz without a tokenizer besid
 def read(
     path: str | pathlib.Path, *, log: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Returns the `FIELDS` of a run, an export, a Hugging Face folder of PaliGemma 2, or an npz.
+    """Returns the `FIELDS` of a run, an export, a PaliGemma 2, or a whole SigLIP.
 
     The adapters of a run are merged, so the model config has none. The tokenizer of an npz is
-    beside it, or else in the working directory. The settings that its shapes do not show are read
-    from `<name>.npz.json`.
+    beside it, or else in the working directory; that of a SigLIP is in its folder. The settings
+    that the shapes of a file do not show are read from `<name>.json` beside it.
 
     Args:
         path: The checkpoint.
@@ -53,10 +53,11 @@ def read(
         side = infer.image_size(flat, str(path))
         text = hf_config.read(folder).get(hf_config.RADGROUNDER_FIELD)
         return foreign(model, side, folder, text)
-    if kind == "npz":
-        flat = weights.read(path, log=lambda _: None)
-        if any(n.startswith("llm/") for n in flat):
-            return _of_npz(path, flat, log)
+    flat = weights.read(path, log=lambda _: None)
+    if kind == "npz" and any(n.startswith("llm/") for n in flat):
+        return _of_npz(path, flat, log)
+    if table.TEXT in flat:
+        return _of_towers(path, flat, log)
     raise ValueError(f"{path} is an image tower alone; give a whole model")
 
 
@@ -126,6 +127,49 @@ def _of_npz(
             f"tokenizer is {tokenizer}"
         )
     return fields
+
+
+def of_towers(
+    model: Mapping[str, Any],
+    side: int,
+    tokenizer: str | pathlib.Path,
+    beside: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns the `FIELDS` of a whole SigLIP that another program wrote.
+
+    Args:
+        model: The arguments of `two_towers.Model`.
+        side: The side of the images in pixels.
+        tokenizer: The tokenizer, a file or a folder.
+        beside: The settings in the file beside the checkpoint, see `sidecar.read`.
+    """
+    fields = dict(
+        model_name="two_towers",
+        model=dict(model),
+        tokenizer=dict(path=str(tokenizer), sets=[]),
+        codec=dict(name="radgrounder", grid=None),  # No text of this model holds a box.
+        image=dict(size=side, normalize="medgemma"),
+        text=strings.text_of(dict(text=strings.TEXT)),
+    )
+    return sidecar.apply(fields, beside or {})
+
+
+def _of_towers(
+    path: str | pathlib.Path, flat: Mapping[str, Any], log: Callable[[str], None]
+) -> dict[str, Any]:
+    file = npz.split_subtree(path)[0]
+    if file.is_dir():
+        beside = hf_config.read(file).get(hf_config.SETTINGS, {})
+    else:
+        beside = sidecar.read(file)
+    model, side = two_towers.model_cfg(flat, path), infer.image_size(flat, str(path))
+    folder = file if file.is_dir() else file.parent
+    if not beside:
+        log(
+            f"{path}: no file says how its images and texts were made; images are normalised as "
+            "those of RadGrounder, with the windows of CT"
+        )
+    return of_towers(model, side, folder, beside)
 
 
 def _tokenizer_of(file: pathlib.Path) -> pathlib.Path:

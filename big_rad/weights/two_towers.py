@@ -6,11 +6,10 @@ Three layouts of names are in use besides our own, which is that of big_vision:
 - open_clip, a torch or safetensors file, whose image tower has timm's names;
 - big_vision's npz, whose blocks lie apart (`encoderblock_0`, ...) and not stacked.
 
-The names of open_clip are mapped to those of transformers, of which one table of rules makes our
-parameters. Every tensor is accounted for: a missing, surplus or mis-shaped one is an error.
+Every tensor is accounted for: a missing, surplus or mis-shaped one is an error. The tables of names
+are in `siglip_names`.
 """
 
-import dataclasses
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -18,123 +17,30 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.weights import hf_config, hf_layout, shards, siglip_torch, tensors, unusable
-from big_rad.weights.hf_layout import VISION, Rule
+from big_rad.weights import (
+    hf_config,
+    hf_layout,
+    infer,
+    shards,
+    sidecar,
+    siglip_names,
+    tensors,
+    unusable,
+)
+from big_rad.weights.hf_layout import VISION
+from big_rad.weights.siglip_names import LAYOUTS as LAYOUTS
+from big_rad.weights.siglip_names import RULES, TEXT
 
 Flat = Mapping[str, Any]
-TEXT = "text_model."
-_POOL, _HEAD = "img/MAPHead_0", VISION + "head"
-RULES: tuple[Rule, ...] = (
-    *hf_layout.VISION_RULES,
-    Rule(f"{_POOL}/probe", (f"{_HEAD}.probe",), "x y w -> x y w"),
-    *hf_layout.attention(f"{_POOL}/MultiHeadDotProductAttention_0", f"{_HEAD}.attention"),
-    *hf_layout.mlp(f"{_POOL}/MlpBlock_0", f"{_HEAD}.mlp"),
-    *hf_layout.norm(f"{_POOL}/LayerNorm_0", f"{_HEAD}.layernorm"),
-    Rule("txt/Embed_0/embedding", (TEXT + "embeddings.token_embedding.weight",), "v w"),
-    Rule("txt/pos_embedding", (TEXT + "embeddings.position_embedding.weight",), "n w -> 1 n w"),
-    *hf_layout.encoder_block("txt/Encoder_0/encoderblock", TEXT + "encoder.layers.{i}"),
-    *hf_layout.norm("txt/Encoder_0/encoder_norm", TEXT + "final_layer_norm"),
-    Rule("txt/head/kernel", (TEXT + "head.weight",), "o w -> w o"),
-    Rule("txt/head/bias", (TEXT + "head.bias",), "o"),
-    Rule("t", ("logit_scale",), "x"),
-    Rule("b", ("logit_bias",), "x"),
-)
-
-LAYOUTS = ("huggingface", "open_clip")
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A tensor of another layout.
+def is_whole(path: str | pathlib.Path) -> bool:
+    """Returns whether a folder of transformers or a file of open_clip holds a text tower as well.
 
-    Attributes:
-        theirs: Its name.
-        parts: The canonical names of what it holds. Several are joined along the first axis.
-        form: "" for the canonical shape; "scalar" for a number without an axis, where the canonical
-            one has one axis of length 1; "lead" for a leading axis of length 1 that the canonical
-            one does not have.
+    Raises:
+        ValueError: The file is damaged.
     """
-
-    theirs: str
-    parts: tuple[str, ...]
-    form: str = ""
-
-
-# The names of single modules in open_clip, whose image tower is one of timm, and the canonical
-# ones. Each has a weight and a bias. {i} is the number of the layer.
-_IMAGE = {
-    "patch_embed.proj": "embeddings.patch_embedding",
-    "norm": "post_layernorm",
-    "attn_pool.q": "head.attention.q_proj",
-    "attn_pool.proj": "head.attention.out_proj",
-    "attn_pool.norm": "head.layernorm",
-    "attn_pool.mlp.fc1": "head.mlp.fc1",
-    "attn_pool.mlp.fc2": "head.mlp.fc2",
-    "blocks.{i}.norm1": "encoder.layers.{i}.layer_norm1",
-    "blocks.{i}.norm2": "encoder.layers.{i}.layer_norm2",
-    "blocks.{i}.attn.proj": "encoder.layers.{i}.self_attn.out_proj",
-    "blocks.{i}.mlp.fc1": "encoder.layers.{i}.mlp.fc1",
-    "blocks.{i}.mlp.fc2": "encoder.layers.{i}.mlp.fc2",
-}
-_TEXT = {
-    "ln_final": "final_layer_norm",
-    "text_projection": "head",
-    "transformer.resblocks.{i}.ln_1": "encoder.layers.{i}.layer_norm1",
-    "transformer.resblocks.{i}.ln_2": "encoder.layers.{i}.layer_norm2",
-    "transformer.resblocks.{i}.attn.out_proj": "encoder.layers.{i}.self_attn.out_proj",
-    "transformer.resblocks.{i}.mlp.c_fc": "encoder.layers.{i}.mlp.fc1",
-    "transformer.resblocks.{i}.mlp.c_proj": "encoder.layers.{i}.mlp.fc2",
-}
-
-
-def layout(kind: str, img_depth: int, txt_depth: int) -> list[Entry]:
-    """Returns all tensors of another layout, for towers of these depths.
-
-    Args:
-        kind: One of `LAYOUTS`.
-        img_depth, txt_depth: The numbers of layers.
-    """
-    return list((_huggingface if kind == "huggingface" else _open_clip)(img_depth, txt_depth))
-
-
-def _huggingface(img_depth: int, txt_depth: int) -> Iterator[Entry]:
-    joined = f"{_HEAD}.attention."
-    for rule in RULES:
-        depth = (img_depth if rule.ours.startswith("img/") else txt_depth) if rule.stacked else 1
-        for i in range(depth):
-            (name,) = (n.replace("{i}", str(i)) for n in rule.theirs)
-            if not re.match(re.escape(joined) + "[qkv]_proj", name):
-                yield Entry(name.replace(VISION, "vision_model."), (name,))
-    for kind in ("weight", "bias"):
-        parts = tuple(f"{joined}{n}_proj.{kind}" for n in "qkv")
-        yield Entry(f"vision_model.head.attention.in_proj_{kind}", parts)
-
-
-def _open_clip(img_depth: int, txt_depth: int) -> Iterator[Entry]:
-    towers = (
-        ("visual.trunk.", VISION, _IMAGE, img_depth, "blocks.{i}.attn.qkv."),
-        ("text.", TEXT, _TEXT, txt_depth, "transformer.resblocks.{i}.attn.in_proj_"),
-    )
-    for theirs, ours, names, depth, qkv in towers:
-        for kind in ("weight", "bias"):
-            for name, canonical in names.items():
-                for i in range(depth if "{i}" in name else 1):
-                    a, b = (x.replace("{i}", str(i)) for x in (name, canonical))
-                    yield Entry(f"{theirs}{a}.{kind}", (f"{ours}{b}.{kind}",))
-            for i in range(depth):
-                attention = f"{ours}encoder.layers.{i}.self_attn."
-                parts = tuple(f"{attention}{n}_proj.{kind}" for n in "qkv")
-                yield Entry(theirs + qkv.replace("{i}", str(i)) + kind, parts)
-    for kind in ("weight", "bias"):
-        parts = tuple(f"{_HEAD}.attention.{n}_proj.{kind}" for n in "kv")
-        yield Entry(f"visual.trunk.attn_pool.kv.{kind}", parts)
-    positions = "embeddings.position_embedding.weight"
-    yield Entry("visual.trunk.pos_embed", (VISION + positions,), "lead")
-    yield Entry("visual.trunk.attn_pool.latent", (f"{_HEAD}.probe",))
-    yield Entry("text.positional_embedding", (TEXT + positions,))
-    yield Entry("text.token_embedding.weight", (TEXT + "embeddings.token_embedding.weight",))
-    yield Entry("logit_scale", ("logit_scale",), "scalar")
-    yield Entry("logit_bias", ("logit_bias",), "scalar")
+    return any(n.endswith(_TOKENS) for n in _stored(pathlib.Path(path)))
 
 
 def read(
@@ -155,16 +61,18 @@ def read(
             or of another shape, and then the message lists each of them.
     """
     place = pathlib.Path(path)
-    stored = shards.read(shards.find(place) if place.is_dir() else [place])
+    stored = _stored(place)
     unusable.check(stored, place)
     source, found, kind = _canonical(stored, place)
-    heads = num_heads or _config_heads(place)
+    heads = num_heads or _known_heads(place)
     cfg, axes = _sizes(source, heads, place)
     depths = (cfg["img"]["depth"], cfg["txt"]["depth"])
-    wanted = {e.theirs for e in layout(kind, *depths)}
+    wanted = {e.theirs for e in siglip_names.layout(kind, *depths)}
     problems = [f"missing: {n}" for n in sorted(wanted - set(found))]
     problems += [f"unexpected: {n}" for n in found if n not in wanted]
     shapes = hf_layout.expected(RULES, axes)
+    if not problems:  # A tensor of a wrong form gives no canonical one.
+        problems = [f"shape: {n} has a wrong number of axes" for n in shapes if n not in source]
     problems += [
         f"shape: {n} is {tuple(source[n].shape)}, the other tensors ask for {shape}"
         for n, shape in shapes.items()
@@ -176,25 +84,100 @@ def read(
     return cfg, flat
 
 
-def write(flat: Flat, kind: str, num_heads: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
+def model_cfg(flat: Flat, where: str | pathlib.Path) -> dict[str, Any]:
+    """Returns the arguments of `two_towers.Model` with explicit dimensions, from shapes.
+
+    Args:
+        flat: The arrays, or their shapes, by our names.
+        where: The name of the checkpoint, for messages.
+
+    Raises:
+        ValueError: A tensor that shows a dimension is missing.
+    """
+    block = "txt/Encoder_0/encoderblock/"
+    heads, mlp = "MultiHeadDotProductAttention_0/query/kernel", "MlpBlock_0/Dense_0/kernel"
+    names = ("txt/Embed_0/embedding", "txt/pos_embedding", "txt/head/bias")
+    names += (block + heads, block + mlp)
+    missing = [n for n in names if n not in flat]
+    if missing:
+        raise ValueError(f"{where} is no whole SigLIP:\n  missing: " + ", ".join(missing))
+    table, positions, head, query, dense = (tuple(flat[n].shape) for n in names)
+    txt = dict(
+        width=table[1], depth=dense[0], mlp_dim=dense[2], num_heads=query[2], vocab_size=table[0],
+        length=positions[1], num_classes=head[0],
+    )  # fmt: skip
+    img = infer.vision_cfg(flat, str(where), "img/")
+    if "img/head/bias" in flat:
+        img["num_classes"] = flat["img/head/bias"].shape[0]
+    return dict(img=img, txt=txt)
+
+
+def check_ours(flat: Flat, where: str | pathlib.Path, foreign: bool = True) -> None:
+    """Checks that parameters are exactly those of a whole SigLIP.
+
+    Args:
+        flat: The arrays by name.
+        where: The name of the checkpoint, for messages.
+        foreign: Whether another program is to read them, whose image tower has no further layer
+            behind its attention pool.
+
+    Raises:
+        ValueError: Parameters are missing, unexpected or of another shape; the message lists them.
+    """
+    cfg = model_cfg(flat, where)
+    axes = _axes(cfg["img"], flat["img/pos_embedding"].shape[1], cfg["txt"])
+    shapes = {r.ours: hf_layout.our_shape(r, axes[r.ours.split("/")[0]]) for r in RULES}
+    features = cfg["img"].get("num_classes")
+    if features:
+        shapes["img/head/kernel"] = (cfg["img"]["width"], features)
+        shapes["img/head/bias"] = (features,)
+    problems = tensors.problems(flat, shapes, "the other tensors ask for")
+    if features and foreign:
+        problems.append(
+            "img/head: no other program has a layer behind the attention pool of the image tower; "
+            "train with config.model.img.num_classes = 0, or keep this model as npz or a run"
+        )
+    if problems:
+        raise ValueError(f"{where} is no whole SigLIP:\n  " + "\n  ".join(problems))
+
+
+def shapes(kind: str, cfg: Mapping[str, Any], tokens: int) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of all tensors of another layout, by name, without allocating any.
+
+    Args:
+        kind: One of `LAYOUTS`.
+        cfg: The arguments of `two_towers.Model`, as `model_cfg` gives them.
+        tokens: The number of image tokens.
+    """
+    canonical = hf_layout.expected(RULES, _axes(cfg["img"], tokens, cfg["txt"]))
+    result = {}
+    for entry in siglip_names.layout(kind, cfg["img"]["depth"], cfg["txt"]["depth"]):
+        first = canonical[entry.parts[0]]
+        joined = (sum(canonical[n][0] for n in entry.parts), *first[1:])
+        result[entry.theirs] = {"scalar": (), "lead": (1, *first)}.get(entry.form, joined)
+    return result
+
+
+def write(flat: Flat, kind: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the tensors of another layout, by name.
 
     Args:
         flat: The flat parameters, as `read` gives them.
         kind: One of `LAYOUTS`.
-        num_heads: The numbers of heads of the image tower and the text tower.
+
+    Raises:
+        ValueError: They are not the parameters of a whole SigLIP.
     """
+    check_ours(flat, "the model")
     canonical: dict[str, np.ndarray] = {}
-    axes = _our_sizes(flat, num_heads)
+    cfg = model_cfg(flat, "the model")
+    axes = _axes(cfg["img"], flat["img/pos_embedding"].shape[1], cfg["txt"])
     for rule in RULES:
         value = np.asarray(flat[rule.ours])
         canonical |= dict(hf_layout.to_theirs(rule, value, axes[rule.ours.split("/")[0]]))
     depths = (axes["img"]["depth"], axes["txt"]["depth"])
-    for entry in layout(kind, *depths):
-        value = np.concatenate([canonical[n] for n in entry.parts])
-        if entry.form:
-            value = value[None] if entry.form == "lead" else value.reshape(())
-        yield entry.theirs, np.ascontiguousarray(value)
+    for entry in siglip_names.layout(kind, *depths):
+        yield entry.theirs, siglip_names.joined(canonical, entry)
 
 
 def stack(flat: Mapping[str, tensors.Lazy]) -> dict[str, tensors.Lazy]:
@@ -233,6 +216,14 @@ def _stacked(layers: list[tensors.Lazy]) -> tensors.Lazy:
     return tensors.Lazy(shape, layers[0].dtype, lambda: np.stack([np.asarray(x) for x in layers]))
 
 
+# The tensor of the text tower that tells it from those of other models.
+_TOKENS = ("text_model.embeddings.token_embedding.weight", "text.token_embedding.weight")
+
+
+def _stored(place: pathlib.Path) -> dict[str, tensors.Lazy]:
+    return shards.read(shards.find(place) if place.is_dir() else [place])
+
+
 def _canonical(
     stored: Mapping[str, tensors.Lazy], place: pathlib.Path
 ) -> tuple[dict[str, tensors.Lazy], list[str], str]:
@@ -253,52 +244,34 @@ def _canonical(
     named = {n.removeprefix(prefix): x for n, x in stored.items()}
     constant = re.compile(r"(?:.*\.)?position_ids")
     named = {n: x for n, x in named.items() if not constant.fullmatch(n)}
-    depths = (_depth(named, VISION_LAYER[kind]), _depth(named, TEXT_LAYER[kind]))
+    depths = (siglip_names.depth(named, p[kind]) for p in (_IMAGE_LAYER, _TEXT_LAYER))
     source: dict[str, tensors.Lazy] = {}
-    for entry in layout(kind, *depths):
+    for entry in siglip_names.layout(kind, *depths):
         if entry.theirs in named:
-            source |= _parts(named[entry.theirs], entry)
+            source |= siglip_names.parts(named[entry.theirs], entry)
     return source, list(named), kind
 
 
-VISION_LAYER = {
+_IMAGE_LAYER = {
     "huggingface": r"vision_model\.encoder\.layers\.(\d+)\..*",
     "open_clip": r"visual\.trunk\.blocks\.(\d+)\..*",
 }
-TEXT_LAYER = {
+_TEXT_LAYER = {
     "huggingface": r"text_model\.encoder\.layers\.(\d+)\..*",
     "open_clip": r"text\.transformer\.resblocks\.(\d+)\..*",
 }
 
 
-def _depth(names: Mapping[str, Any], pattern: str) -> int:
-    found = (re.fullmatch(pattern, n) for n in names)
-    return max((int(m[1]) for m in found if m), default=-1) + 1
-
-
-def _parts(value: tensors.Lazy, entry: Entry) -> dict[str, tensors.Lazy]:
-    # Cuts one of their tensors into canonical ones.
-    count, shape = len(entry.parts), value.shape
-    if entry.form == "scalar":
-        return {entry.parts[0]: value.cut((1,), lambda x: np.reshape(x, (1,)))}
-    if entry.form == "lead":
-        return {entry.parts[0]: value.cut(shape[1:], lambda x: x[0])}
-    if count == 1:
-        return {entry.parts[0]: value}
-    if not shape or shape[0] % count:
-        return {}
-    piece = (shape[0] // count, *shape[1:])
-    return {n: value.cut(piece, tensors.share(i, count)) for i, n in enumerate(entry.parts)}
-
-
-def _config_heads(place: pathlib.Path) -> tuple[int, int] | None:
-    file = (place if place.is_dir() else place.parent) / "config.json"
-    if not place.is_dir() or not file.is_file():
+def _known_heads(place: pathlib.Path) -> tuple[int, int] | None:
+    # The numbers of heads in config.json, or in the file that tools.convert writes beside a file.
+    if not place.is_dir():
+        cfg = sidecar.read(place).get("model") or {}
+        return tuple(cfg[n]["num_heads"] for n in ("img", "txt")) if "txt" in cfg else None
+    if not (place / "config.json").is_file():
         return None
-    config = hf_config.read(place)
-    towers = (config.get("vision_config") or {}, config.get("text_config") or {})
-    # transformers leaves out fields that have their default, which is 12 heads.
-    return tuple(int(t.get("num_attention_heads", 12)) for t in towers)
+    config, name = hf_config.read(place), str(place / "config.json")
+    img = hf_config.siglip_cfg(config, name)
+    return img["num_heads"], hf_config.siglip_text_heads(config, name)
 
 
 def _sizes(
@@ -318,24 +291,30 @@ def _sizes(
     if missing:
         raise ValueError(f"{place} is no whole SigLIP:\n  missing: " + ", ".join(missing))
     patch, tokens, mlp, table, context, txt_mlp, head = (source[n].shape for n in needed)
+    if len(patch) != 4:
+        raise ValueError(
+            f"{place}: its patches are embedded by a matrix {tuple(patch)}, as in the NaFlex "
+            "models of SigLIP 2, which take images of any shape; take a model of a fixed size, "
+            "such as google/siglip2-so400m-patch14-224"
+        )
     widths = (patch[0], table[1])
-    heads = heads or tuple(siglip_torch.HEADS.get(w, 0) for w in widths)
+    heads = heads or tuple(siglip_names.HEADS.get(w, 0) for w in widths)
     for width, count in zip(widths, heads, strict=True):
         if not count or width % count:
             raise ValueError(
                 f"{place}: how many heads does a tower of width {width} have? Give num_heads "
-                f"(known widths: {siglip_torch.HEADS})"
+                f"(known widths: {siglip_names.HEADS})"
             )
     img = dict(
         width=patch[0],
-        depth=_depth(source, re.escape(VISION) + r"encoder\.layers\.(\d+)\..*"),
+        depth=siglip_names.depth(source, re.escape(VISION) + r"encoder\.layers\.(\d+)\..*"),
         mlp_dim=mlp[0],
         num_heads=heads[0],
         patch_size=patch[-1],
     )
     txt = dict(
         width=table[1],
-        depth=_depth(source, re.escape(TEXT) + r"encoder\.layers\.(\d+)\..*"),
+        depth=siglip_names.depth(source, re.escape(TEXT) + r"encoder\.layers\.(\d+)\..*"),
         mlp_dim=txt_mlp[0],
         num_heads=heads[1],
         vocab_size=table[0],
@@ -343,22 +322,6 @@ def _sizes(
         num_classes=head[0],
     )
     return dict(img=img, txt=txt), _axes(img, tokens[0], txt)
-
-
-def _our_sizes(flat: Flat, heads: tuple[int, int]) -> dict[str, dict[str, int]]:
-    kernel, block = flat["img/embedding/kernel"].shape, "encoderblock/MlpBlock_0/Dense_0/kernel"
-    img_mlp = flat[f"img/Transformer/{block}"].shape
-    txt_mlp = flat[f"txt/Encoder_0/{block}"].shape
-    img = dict(
-        width=kernel[-1], depth=img_mlp[0], mlp_dim=img_mlp[2], num_heads=heads[0],
-        patch_size=kernel[0],
-    )  # fmt: skip
-    txt = dict(
-        width=txt_mlp[1], depth=txt_mlp[0], mlp_dim=txt_mlp[2], num_heads=heads[1],
-        vocab_size=flat["txt/Embed_0/embedding"].shape[0],
-        length=flat["txt/pos_embedding"].shape[1], num_classes=flat["txt/head/bias"].shape[0],
-    )  # fmt: skip
-    return _axes(img, flat["img/pos_embedding"].shape[1], txt)
 
 
 def _axes(img: Mapping[str, int], tokens: int, txt: Mapping[str, int]) -> dict[str, dict[str, int]]:

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from big_rad import trees
 from big_rad.inference import load
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import npz, source_config
-from tests.helpers import foreign
+from tests.helpers import foreign, siglips
 
 TINY = tokenizers.load("tiny")
 
@@ -107,3 +108,37 @@ def test_what_is_guessed_of_an_npz_is_said_and_its_sidecar_is_believed(tmp_path)
 def test_a_model_points_if_the_tokens_it_needs_are_trained(sets, masks, missing, points):
     tokenizer = tokenizers.load("tiny", sets)
     assert source_config.tokenizer_points(tokenizer, masks, missing) == points
+
+
+@pytest.mark.parametrize("dtype", ["float32", None])
+@pytest.mark.parametrize("padding", [0, 72])
+def test_a_run_of_two_towers_is_loaded_with_the_table_that_it_has(dtype, padding, tmp_path):
+    run = siglips.run(tmp_path / "run", "tiny", padding=padding)
+    found = load.load(run, dtype=dtype, log=lambda _: None)
+    assert found.untrained == () and found.fields["model_name"] == "two_towers"
+    assert found.tokenizer.fingerprint == TINY.fingerprint
+    want = siglips.flat(TINY.text_size + padding)
+    flat = trees.flatten(found.params)
+    assert flat.keys() == want.keys()
+    for name, value in want.items():
+        np.testing.assert_array_equal(flat[name], value)
+    text = np.ones((2, 6), np.int32)
+    (_, embedded), _ = found.model.apply({"params": found.params}, None, text)
+    assert embedded.shape == (2, 24)
+
+
+def test_a_siglip_of_another_program_needs_its_tokenizer_beside_it_and_says_what_it_guesses(
+    tmp_path,
+):
+    spiece = siglips.spiece()
+    npz.save(tmp_path / "a.npz", trees.unflatten(siglips.flat(44)))
+    with pytest.raises(load.CheckpointError, match=r"holds none of spiece.model"):
+        load.load(tmp_path / "a.npz", log=lambda _: None)
+    (tmp_path / "spiece.model").write_bytes(spiece)
+    found, said = loaded(tmp_path / "a.npz")
+    assert "images are normalised as those of RadGrounder" in said
+    assert found.fields["image"] == dict(size=siglips.SIDE, normalize="medgemma")
+    assert found.model.txt["vocab_size"] == found.tokenizer.vocab_size == 44
+    fields = found.fields | dict(tokenizer=dict(path="tiny", sets=[]))
+    with pytest.raises(load.CheckpointError, match="has 44 rows, and the tokenizer .* 2,000"):
+        load.load(tmp_path / "a.npz", fields, log=lambda _: None)

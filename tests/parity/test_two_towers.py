@@ -110,7 +110,7 @@ def test_gradients_agree(theirs, loaded, batch):
 def test_both_directions_are_bit_equal(theirs, loaded, kind, tmp_path):
     cfg, params = loaded
     flat, heads = trees.flatten(params), (3, 3)
-    written = dict(weights.write(flat, kind, heads))
+    written = dict(weights.write(flat, kind))
     torch.save({n: torch.tensor(x) for n, x in written.items()}, tmp_path / "siglip.pt")
     again, back = weights.read(tmp_path / "siglip.pt", heads)
     assert again == cfg and back.keys() == flat.keys()
@@ -121,3 +121,65 @@ def test_both_directions_are_bit_equal(theirs, loaded, kind, tmp_path):
         assert written.keys() == state.keys()
         for name, value in written.items():
             np.testing.assert_array_equal(value, state[name].numpy(), err_msg=name)
+
+
+def renamed(state):
+    """Returns the tensors of a SiglipModel under open_clip's names, renamed one by one."""
+    words = {
+        "vision_model.embeddings.patch_embedding": "visual.trunk.patch_embed.proj",
+        "vision_model.post_layernorm": "visual.trunk.norm",
+        "vision_model.encoder.layers.": "visual.trunk.blocks.",
+        "vision_model.head.": "visual.trunk.attn_pool.",
+        "text_model.embeddings.token_embedding": "text.token_embedding",
+        "text_model.final_layer_norm": "text.ln_final",
+        "text_model.head": "text.text_projection",
+        "text_model.encoder.layers.": "text.transformer.resblocks.",
+    }
+    found = {}
+    for name, value in state.items():
+        for theirs, word in words.items():
+            name = name.replace(theirs, word)
+        if name.startswith("visual."):
+            pairs = [("layer_norm", "norm"), ("layernorm", "norm"), ("attention.out_proj", "proj")]
+            pairs += [("self_attn.out_proj", "attn.proj"), (".probe", ".latent")]
+        else:
+            pairs = [("layer_norm", "ln_"), ("self_attn", "attn")]
+            pairs += [("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj")]
+        for theirs, word in pairs:
+            name = name.replace(theirs, word)
+        found[name] = value
+    found["visual.trunk.pos_embed"] = found.pop(
+        "vision_model.embeddings.position_embedding.weight"
+    )[None]
+    found["text.positional_embedding"] = found.pop(
+        "text_model.embeddings.position_embedding.weight"
+    )
+    for kind in ("weight", "bias"):
+        q, k, v = found.pop(f"visual.trunk.attn_pool.attention.in_proj_{kind}").chunk(3)
+        found[f"visual.trunk.attn_pool.q.{kind}"] = q
+        found[f"visual.trunk.attn_pool.kv.{kind}"] = torch.cat([k, v])
+        for i in range(2):
+            for block, name in (
+                (f"visual.trunk.blocks.{i}.self_attn", f"visual.trunk.blocks.{i}.attn.qkv.{kind}"),
+                (
+                    f"text.transformer.resblocks.{i}.attn",
+                    f"text.transformer.resblocks.{i}.attn.in_proj_{kind}",
+                ),
+            ):
+                parts = [found.pop(f"{block}.{n}_proj.{kind}") for n in "qkv"]
+                found[name] = torch.cat(parts)
+    for name in ("logit_scale", "logit_bias"):
+        found[name] = found[name].reshape(())
+    return found
+
+
+def test_embeddings_agree_if_the_tensors_have_open_clips_names(theirs, batch, tmp_path):
+    torch.save(renamed(theirs.state_dict()), tmp_path / "open_clip_pytorch_model.bin")
+    cfg, flat = weights.read(tmp_path / "open_clip_pytorch_model.bin", num_heads=(3, 3))
+    params = trees.unflatten({n: np.asarray(x) for n, x in flat.items()})
+    with torch.no_grad():
+        want = theirs_of(theirs, batch)
+    model = two_towers.Model(**cfg)
+    (image, text), _ = jax.jit(model.apply)({"params": params}, batch["image"], batch["text"])
+    np.testing.assert_allclose(image, want.image_embeds, atol=1e-4)
+    np.testing.assert_allclose(text, want.text_embeds, atol=1e-4)

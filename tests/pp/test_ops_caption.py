@@ -19,9 +19,9 @@ def make(texts=TEXTS, seed=0, **options):
 
 
 def test_a_row_is_the_lowercased_text_with_its_end_and_padding():
-    made = make(langs=("en",), length=32, pad=7)
+    made = make(langs=("en",), length=32)
     ids = TOK.encode("the liver is normal.", eos=True)
-    assert made["text"].tolist() == [*ids, *[7] * (32 - len(ids))]
+    assert made["text"].tolist() == [*ids, *[0] * (32 - len(ids))]
     assert made["cut"] == 0 and made["mask_loss"].all() and not made["mask_ar"].any()
 
 

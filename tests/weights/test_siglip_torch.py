@@ -4,7 +4,7 @@ import torch
 
 from big_rad import weights
 from big_rad.models import siglip
-from big_rad.weights import siglip_torch
+from big_rad.weights import siglip_names, siglip_torch
 
 
 def state(width=768, depth=2, mlp=8, patch=2, positions=4, prefix="visual.trunk."):
@@ -40,7 +40,7 @@ def test_heads_of_published_widths_are_known_and_others_are_asked_for(tmp_path):
     kernel = load(tmp_path, state(width=36), num_heads=3)
     kernel = kernel["Transformer"]["encoderblock"]["MultiHeadDotProductAttention_0"]["out"]
     assert kernel["kernel"].shape == (2, 3, 12, 36)
-    assert siglip.VARIANTS["So400m/14"]["num_heads"] == siglip_torch.HEADS[1152]
+    assert siglip.VARIANTS["So400m/14"]["num_heads"] == siglip_names.HEADS[1152]
 
 
 def test_query_key_and_value_come_in_this_order(tmp_path):
