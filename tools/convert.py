@@ -20,10 +20,8 @@ SHA256SUMS, because it may be made again later.
 
 import argparse
 import dataclasses
-import hashlib
 import pathlib
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -49,7 +47,7 @@ from big_rad.weights import (
     tensors,
     two_towers,
 )
-from tools.conversion import siglip
+from tools.conversion import siglip, written
 
 Log = Callable[[str], None]
 TARGETS = ("npz", "huggingface", "orbax", *siglip.TARGETS)
@@ -128,13 +126,13 @@ def convert(
         source.tokenizer = pathlib.Path(tokenizer)
     _fit(source, to, adapters, without_masks, log)
     calibrated = _calibrated(source, to, adapters is not None, log)
-    flat = _cast(source.flat, dtype)
+    flat = written.cast(source.flat, dtype)
     _account(source, flat, to, log)
     if dry_run:
         return dict.fromkeys(flat, "")
     sums = _write_whole(source, flat, dst, to, allow_other_mask)
     _write_sidecar(source, dst, to)
-    _write_sums(dst)
+    written.write_sums(dst)
     if calibrated:
         calibration.carry(src, dst)
     log(f"wrote {dst}: {len(sums)} tensors, read back and compared by sha256")
@@ -227,6 +225,8 @@ def _fit(source: Source, to: str, adapters: str | None, without_masks: bool, log
     # Changes the source as the target and the options require: extends the token table, merges
     # adapters, removes the mask decoder.
     if to == "timm":
+        if adapters is not None:
+            raise ValueError("merge the adapters first, into a run or an npz, and convert that")
         source.flat, source.model = siglip.image_tower(source.flat, source.path, log), {}
         return
     if siglip.is_whole(source.flat):
@@ -266,26 +266,6 @@ def _fit_siglip(
     source.model["txt"]["vocab_size"] = source.flat[table.TEXT].shape[0]
 
 
-def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    if dtype == "keep":
-        return dict(flat)
-    to = tensors.dtype_of(dtype)
-    return {
-        name: tensors.Lazy(x.shape, to, lambda n=name, x=x: common.cast(np.asarray(x), to, n))
-        for name, x in flat.items()
-    }
-
-
-def _hashing(flat: Mapping[str, Any], sums: dict[str, str]) -> dict[str, Any]:
-    # Wraps the arrays so that reading one stores its sha256 in `sums`.
-    def read(name: str) -> np.ndarray:
-        value = np.asarray(flat[name])
-        sums[name] = tensors.sha256(name, value)
-        return value
-
-    return {n: tensors.Lazy(x.shape, x.dtype, lambda n=n: read(n)) for n, x in flat.items()}
-
-
 def _extend_table(source: Source, log: Log) -> None:
     # Adds rows to the token table, because a run needs one for every token of its tokenizer.
     if source.tokenizer is None:
@@ -318,15 +298,15 @@ def _write_whole(
     partial = dst.with_name(f"{dst.name}.partial{suffix}")
     dst.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _remove(partial)
-        _write(source, _hashing(flat, sums), partial, to, allow_other_mask)
+        written.remove(partial)
+        _write(source, written.hashing(flat, sums), partial, to, allow_other_mask)
         if suffix:  # Shapes do not show all that is needed to read the file back.
             _write_sidecar(source, partial, to)
-        _verify(partial, sums)
+        written.verify(partial, sums)
         partial.rename(dst)
     finally:
-        _remove(partial)
-        _remove(sidecar.path(partial))
+        written.remove(partial)
+        written.remove(sidecar.path(partial))
     return sums
 
 
@@ -376,17 +356,6 @@ def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
     side = infer.image_size(flat, source.path)
     fields = source_config.foreign(source.model, side, source.tokenizer, source.extra.get("text"))
     return sidecar.apply(fields, source.extra) | dict(untrained=list(source.extra["untrained"]))
-
-
-def _verify(written: pathlib.Path, sums: Mapping[str, str]) -> None:
-    again = weights.read(written, log=lambda _: None)
-    wrong = sorted(sums.keys() ^ again.keys())
-    wrong += [n for n in sums.keys() & again.keys() if tensors.sha256(n, again[n]) != sums[n]]
-    if wrong:
-        raise ValueError(
-            f"{written} does not read back as it was written: {', '.join(wrong[:5])}; is the disk "
-            "full or faulty?"
-        )
 
 
 def _load_tokenizer(path: pathlib.Path, extra: Mapping[str, Any]) -> tokenizers.Tokenizer:
@@ -443,23 +412,6 @@ def _text_to_name(source: Source) -> dict[str, Any] | None:
     return None if text == strings.TEXT | {"clean": "released"} else text
 
 
-def _write_sums(dst: pathlib.Path) -> None:
-    # The sums of a folder's files are written inside the folder. Those of an npz and its sidecar
-    # are written beside them, where the lines of other files are kept.
-    if dst.is_dir():
-        root, files = dst, sorted(p for p in dst.rglob("*") if p.is_file())
-    else:
-        root, files = dst.parent, [p for p in (dst, sidecar.path(dst)) if p.is_file()]
-    path, lines = root / "SHA256SUMS", {}
-    if path.is_file():
-        lines = {line.split("  ", 1)[1]: line for line in path.read_text().splitlines() if line}
-    for file in files:
-        with open(file, "rb") as f:
-            name = file.relative_to(root).as_posix()
-            lines[name] = f"{hashlib.file_digest(f, 'sha256').hexdigest()}  {name}"
-    path.write_text("\n".join(lines.values()) + "\n", encoding="utf-8")
-
-
 def _calibrated(source: Source, to: str, merged: bool, log: Log) -> bool:
     # Whether the source has a calibration that holds for the new checkpoint.
     if not source.model or siglip.is_whole(source.flat) or calibration.of(source.path) is None:
@@ -474,13 +426,6 @@ def _calibrated(source: Source, to: str, merged: bool, log: Log) -> bool:
         return False
     log(f"calibration: that of {source.path} is copied; it was measured in the dtype of the source")
     return True
-
-
-def _remove(path: pathlib.Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

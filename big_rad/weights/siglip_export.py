@@ -71,7 +71,8 @@ def save_folder(
     Args:
         folder: The folder, which is created.
         flat: The arrays by our names.
-        tokenizer: The tokenizer, or a folder whose tokenizer files are copied; None writes none.
+        tokenizer: The tokenizer or its file, or a folder whose tokenizer files are copied; None
+            writes none.
         settings: The normalisation of images and the text settings, for `source_config`.
         cc_by_nc_sa: See `hf_export.notice`.
 
@@ -81,7 +82,10 @@ def save_folder(
     import safetensors.numpy
 
     cfg, side = two_towers.model_cfg(flat, folder), infer.image_size(flat, str(folder))
-    pad = tokenizer.caption_pad_id if hasattr(tokenizer, "caption_pad_id") else None
+    copied = tokenizer if isinstance(tokenizer, pathlib.Path) and tokenizer.is_dir() else None
+    if isinstance(tokenizer, pathlib.Path):
+        tokenizer = tokenizers.load(tokenizer, ())
+    pad = None if tokenizer is None else tokenizer.caption_pad_id
     dtype = str(flat["txt/Embed_0/embedding"].dtype)
     config = _config(cfg, side, dtype, pad)
     if settings:
@@ -94,10 +98,10 @@ def save_folder(
     _write_json(folder / "preprocessor_config.json", preprocessor)
     if cc_by_nc_sa:
         (folder / "NOTICE").write_text(hf_export.notice(True), encoding="utf-8")
-    if isinstance(tokenizer, pathlib.Path):
+    if copied is not None:
         for name in (*hf_export.TOKENIZER_FILES, "spiece.model"):
-            if (tokenizer / name).is_file():
-                shutil.copy(tokenizer / name, folder / name)
+            if (copied / name).is_file():
+                shutil.copy(copied / name, folder / name)
     elif tokenizer is not None:
         _write_tokenizer(folder, tokenizer, cfg["txt"]["length"])
     file = folder / "model.safetensors"
