@@ -1,7 +1,10 @@
-"""Adapts SigLIP to image-report pairs, as the tower that RadGrounder stands on.
+"""Adapts SigLIP to pairs of images and report texts, as the tower that RadGrounder stands on.
 
---config=configs/siglip_refrad2d.py                     # So400m/14 on RefRad2D
---config=configs/siglip_refrad2d.py:variant=tiny,data=phantom   # minutes, on two CPU cores
+    --config=configs/siglip_refrad2d.py                            # So400m/14 on RefRad2D
+    --config=configs/siglip_refrad2d.py:data=folder,folder=clinic  # on your own data
+    --config=configs/siglip_refrad2d.py:variant=tiny,data=phantom  # minutes, on two CPU cores
+
+It starts from SigLIP 2, which learned many languages, and is described in docs/siglip.md.
 """
 
 import ml_collections
@@ -9,10 +12,11 @@ import ml_collections
 from big_rad import fields
 from big_rad.config import recipes as config_lib
 from big_rad.models import siglip, two_towers
-from big_rad.pp import strings
+from big_rad.pp import ops_caption, strings
 from configs import common
 
-_EVALUATED = 300  # The number of images that are evaluated.
+# The evaluators and their numbers of images. The level of chance of a search depends on it.
+_EVALUATED = {"retrieval": 300, "zero_shot": 600}
 # The sentences of the phantom that say on which side a lesion is. Most others that name a side
 # are as true of the other side, such as "The left kidney is normal".
 _LESIONS = {"en": r"^(?!.*\b(no|without)\b).*[Ll]esion", "de": r"^(?!.*\b(ohne|keine)\b).*Läsion"}
@@ -26,6 +30,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         length=0,
         data=("refrad2d", "folder", "phantom"),
         folder="default",
+        style=("default", *ops_caption.STYLES),
         batch=0,
         steps=0,
     )
@@ -46,7 +51,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     if tiny:
         _set_tiny(c)
     else:
-        c.model_init = "siglip2-so400m-patch14-224"
+        c.model_init = c.tokenizer.path = "siglip2-so400m-patch14-224"
+        c.grad_accum = 16
         for part in (c.model.img, c.model.txt):
             part.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
     source = dict(builder=a.data, split="train")
@@ -56,7 +62,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         source |= common.built_folder(a, a.data)
     view = "" if a.data == "phantom" else "view('random')"
     augment = "augment(shift=4)" if tiny else "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2))"
-    source["pp"] = strings.pair_pp(c, length=length, view=view, augment=augment)
+    # A whole report says more about its image than a sentence, and a short run has to learn fast.
+    style = ("report" if tiny else "both") if a.style == "default" else a.style
+    source["pp"] = strings.pair_pp(c, length=length, view=view, augment=augment, style=style)
     for lang in ("en", "de"):
         pp = strings.pair_pp(
             c, length=length, view=view.replace("random", "first"), langs=(lang,),
@@ -64,12 +72,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         )  # fmt: skip
         expand = dict(task="report", lang=lang, together=True)
         spec = {k: v for k, v in source.items() if k not in ("split", "pp")}
-        # Without `every`, so only after training. The level of chance depends on the limit.
-        spec |= dict(split="validation", expand=expand, pp=pp, batch_size=64, limit=_EVALUATED)
-        for kind in ("retrieval", "zero_shot"):
+        # Without `every`, so only after training.
+        spec |= dict(split="validation", expand=expand, pp=pp, batch_size=64)
+        for kind, limit in _EVALUATED.items():
             sided = kind == "zero_shot" and a.data == "phantom"
             own = dict(sentences=_LESIONS[lang]) if sided else {}
-            common.add_eval(c.evals, f"{kind}_{lang}", dict(spec, type=kind, **own))
+            common.add_eval(c.evals, f"{kind}_{lang}", dict(spec, type=kind, limit=limit, **own))
     scores = dict(
         r10_text="retrieval", r10_image="retrieval", side="zero_shot", auroc_organ="zero_shot"
     )
