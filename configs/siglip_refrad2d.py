@@ -2,10 +2,13 @@
 
     --config=configs/siglip_refrad2d.py                            # So400m/14 on RefRad2D
     --config=configs/siglip_refrad2d.py:data=folder,folder=clinic  # on your own data
+    --config=configs/siglip_refrad2d.py:init=siglip.npz,tokenizer=spiece.model  # from elsewhere
     --config=configs/siglip_refrad2d.py:variant=tiny,data=phantom  # minutes, on two CPU cores
 
 It starts from SigLIP 2, which learned many languages, and is described in docs/siglip.md.
 """
+
+import pathlib
 
 import ml_collections
 
@@ -15,6 +18,7 @@ from big_rad.models import siglip, two_towers
 from big_rad.pp import ops_caption, strings
 from configs import common
 
+_FILES = (".npz", ".bin", ".pt", ".pth", ".safetensors")
 # The evaluators and their numbers of images. The level of chance of a search depends on it.
 _EVALUATED = {"retrieval": 300, "zero_shot": 600}
 # The sentences of the phantom that say on which side a lesion is. Most others that name a side
@@ -26,6 +30,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
         arg,
         variant=("so400m", "tiny"),
+        init="siglip2-so400m-patch14-224",
+        tokenizer="",
         size=224,
         length=0,
         data=("refrad2d", "folder", "phantom"),
@@ -41,6 +47,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c = common.base()
     tiny = a.variant == "tiny"
     c.model_name, c.loss = "two_towers", "sigmoid_pairs()"
+    c.tokenizer.sets = ()  # Texts point at nothing.
     c.image.size = 112 if tiny and a.size == 224 else a.size
     length = a.length or (48 if tiny else 64)
     c.model = two_towers.VARIANTS[a.variant]
@@ -51,7 +58,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     if tiny:
         _set_tiny(c)
     else:
-        c.model_init = c.tokenizer.path = "siglip2-so400m-patch14-224"
+        c.model_init = a.init
+        folder = pathlib.PurePath(a.init)
+        beside = str(folder.parent if folder.suffix in _FILES else folder)
+        c.tokenizer.path = a.tokenizer or beside
         c.grad_accum = 16
         for part in (c.model.img, c.model.txt):
             part.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
