@@ -90,6 +90,15 @@ def test_expand_gives_one_matching_text_an_item(test_split):
         assert item["id"].split("#")[0] == item["image_id"]
 
 
+def test_expand_can_keep_the_texts_of_an_image_together(test_split):
+    items = core.OneTextPerItem(test_split, task="report", lang="de", together=True)
+    assert [e["id"] for e in items] == [e["id"] for e in test_split]
+    for item, whole in zip(items, test_split, strict=True):
+        wanted = [t for t in whole["texts"] if (t["task"], t["lang"]) == ("report", "de")]
+        assert item["texts"] == wanted and len(wanted) > 1
+    assert len(core.OneTextPerItem(test_split, lang="zh", together=True)) == 0
+
+
 @pytest.mark.parametrize("option", [{"items": -1}, {"items": 0}, {"per_image": -1}])
 def test_expand_refuses_numbers_that_would_drop_texts_unseen(test_split, option):
     (name, count), *_ = option.items()

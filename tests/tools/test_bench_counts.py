@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from big_rad import trees
-from big_rad.models import counts
+from big_rad.models import counts, two_towers
 from big_rad.training import losses, optim
 from tools.benchmarks import hlo, sizes, techniques, training, workload
 
@@ -45,6 +45,19 @@ def test_the_mean_of_examples_is_about_that_of_their_mean_length(paligemma2):
     each = counts.useful_train_flops(paligemma2, prefix, suffix) / 4
     mean = counts.useful_example_flops(paligemma2, np.mean(prefix), np.mean(suffix))
     assert mean == pytest.approx(each, rel=1e-3)
+
+
+def test_a_pair_of_towers_costs_what_the_compiler_counts():
+    dims = dict(width=192, depth=2, mlp_dim=768, num_heads=3)
+    img, txt = dict(dims, patch_size=14), dict(dims, width=128, num_heads=2, mlp_dim=512)
+    model = two_towers.Model(
+        img=dict(img, scan=False), txt=dict(txt, vocab_size=64, length=32, scan=False)
+    )
+    batch = jnp.zeros((2, 112, 112, 3)), jnp.zeros((2, 32), jnp.int32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *batch)
+    lowered = jax.jit(lambda p, *x: model.apply(p, *x)[0]).lower(shapes, *batch)
+    found = lowered.compile().cost_analysis()["flops"] / 2
+    assert counts.pair_of_towers_flops(img, txt, 112, 32) == pytest.approx(found, rel=0.05)
 
 
 def test_parameters_are_counted_as_the_model_has_them():

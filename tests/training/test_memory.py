@@ -1,10 +1,14 @@
 """The predicted memory, compared with the compiler's figure and between settings."""
 
+import jax
 import pytest
 
+from big_rad import models, sharding
 from big_rad.config import recipes as config_lib
-from big_rad.training import memory
-from configs import radgrounder_det
+from big_rad.training import losses, memory
+from big_rad.training import state as state_lib
+from big_rad.training import step as step_lib
+from configs import radgrounder_det, siglip_refrad2d
 from tools.benchmarks import memory as bench_memory
 from tools.benchmarks import sizes
 
@@ -24,6 +28,19 @@ def recipe(task="det", length=64, **changes):
     pp = f"load|tok(length={length}, masks={3 if task == 'seg' else 0})"
     config.input.some = dict(builder="phantom", pp=pp)
     return config_lib.changed(config, _SMALL | changes)
+
+
+_POLICIES = ("model.img.remat_policy", "model.txt.remat_policy")
+
+
+def pairs(**changes):
+    """The recipe of two towers in a small size, in float32."""
+    config = siglip_refrad2d.get_config("variant=tiny,data=phantom,batch=64")
+    config.model.txt.vocab_size = 512
+    dims = {"width": 192, "depth": 4, "mlp_dim": 768}
+    small = {f"model.{part}.{k}": v for part in ("img", "txt") for k, v in dims.items()}
+    scanned = {"model.img.scan": True, "model.txt.scan": True, "optimizer": "adafactor"}
+    return config_lib.changed(config, small | scanned | {"optimizer_args": {}} | changes)
 
 
 def compiled_peak(config):
@@ -54,6 +71,28 @@ def test_the_peak_with_adapters_is_that_of_the_compiler_within_a_tenth():
 
 def peak(config):
     return memory.predict(config, config.model.llm.vocab_size).peak
+
+
+@pytest.mark.parametrize("accum, policy", [(1, "none"), (4, "full")])
+def test_the_peak_of_two_towers_is_that_of_the_compiler_within_an_eighth(accum, policy):
+    config = pairs(**{"grad_accum": accum} | dict.fromkeys(_POLICIES, policy))
+    predicted = memory.predict(config, 512).peak
+    model = models.make(config.model_name, config.model, 512)
+    layout = state_lib.lay_out(config, model, sharding.make_mesh(config.mesh), 100)
+    loss = losses.get(config.loss)
+    step = step_lib.make_train_step(model, loss, layout.optimizer, accum, layout.guard)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    lowered = jax.jit(step, donate_argnums=0).lower(layout.target, memory.batch_shapes(config), key)
+    found = bench_memory.held(lowered.compile())["peak"]
+    assert predicted == pytest.approx(found, rel=0.125)
+
+
+def test_fit_recomputes_both_towers_and_keeps_the_batch():
+    config = pairs()
+    card = 0.5 * memory.predict(config, 512).peak / memory.USABLE
+    changes = memory.fit(config, 512, card)
+    assert changes and set(changes) <= {"grad_accum", *_POLICIES}
+    assert memory.predict(config_lib.changed(config, changes), 512).fits(card)
 
 
 def test_what_saves_memory_is_predicted_to():
@@ -96,5 +135,5 @@ def test_rows_are_as_long_as_the_longest_entry():
 def test_a_config_without_rows_is_an_error():
     config = recipe()
     config.input.some.pp = "load"
-    with pytest.raises(ValueError, match="op tok"):
+    with pytest.raises(ValueError, match="op tok or caption"):
         memory.predict(config, 4096)

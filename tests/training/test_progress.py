@@ -66,6 +66,21 @@ def test_rates_are_of_the_time_since_the_last_line_and_leave_padding_and_evaluat
     assert rates(4) == ((1.0, 0.0, 0.0), {})
 
 
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"token_accuracy": 0.25}, "0.250"),
+        ({"text_accuracy": 0.5}, "0.500"),
+        ({}, "nan"),
+    ],
+)
+def test_the_accuracy_of_a_line_is_that_of_tokens_or_of_pairs(values, said):
+    lines = []
+    progress = progress_lib.Progress(0, 10, batch_size=4, log=lines.append)
+    progress.line(2, {"training_loss": 1.0, "l2_grads": 1.0, **values})
+    assert f"acc {said} " in lines[0]
+
+
 def test_the_time_left_is_shown_after_a_few_steps_and_does_not_count_compilation(monkeypatch):
     clock, said = [0.0], []
     monkeypatch.setattr(progress_lib.time, "monotonic", lambda: clock[0])

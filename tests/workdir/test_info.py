@@ -233,3 +233,11 @@ def test_without_git_or_outside_a_checkout_there_is_no_revision_and_no_error(
     monkeypatch.setenv("PATH", str(outside.parent))
     assert run_info.revision(checkout[0]) is None
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_next_commands_of_two_towers_search_and_hand_the_tower_on():
+    lines = run_info.next_commands("runs/my run", "data", {""}, "two_towers")
+    assert "python -m big_rad.evaluate '--checkpoint=runs/my run' --data_dir=data" in lines[1]
+    assert "python -m tools.retrieve '--checkpoint=runs/my run'" in lines[2]
+    assert "'--config.model_init_img=runs/my run'" in lines[3]
+    assert not any("predict" in line for line in lines)
