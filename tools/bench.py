@@ -13,8 +13,9 @@
 
 All commands take --json=FILE, and those that measure time take --rounds=5. The ways that are
 compared are timed in turn, within one run. The tables give medians over the rounds, and the lowest
-and highest ratio. `--peer=hf` and `siglip` need requirements-dev.txt, and `input` needs all requirements. The
-rest needs jax, flax, optax, ml_collections, einops, jaxtyping and numpy, and no data.
+and highest ratio. `--peer=hf` and `siglip` need requirements-dev.txt, and `input` needs all
+requirements. The rest needs jax, flax, optax, ml_collections, einops, jaxtyping and numpy, and no
+data.
 """
 
 import argparse

@@ -74,6 +74,7 @@ def _model(
     )
     vision |= dict(image_size=config.image.size, patch_size=img.patch_size)
     text |= dict(vocab_size=txt.vocab_size, max_position_embeddings=txt.length)
+    text |= dict(bos_token_id=None, eos_token_id=None)  # Else it warns of a small vocabulary.
     model = transformers.SiglipModel(
         transformers.SiglipConfig(
             text_config=text, vision_config=vision, attn_implementation=attention

@@ -142,8 +142,6 @@ class Way:
             "step": jnp.zeros((), jnp.int32),
         }
         step = train_step.make_train_step(model, losses.get(config.loss), optimizer, 1)
-        # The transformation of the optimizer may share arrays with the parameters.
-        self._state = jax.tree.map(jnp.copy, self._state)
         self._step = jax.jit(step, donate_argnums=0)
 
     def __call__(self) -> float:
