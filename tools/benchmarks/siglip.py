@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attention", choices=("sdpa", "eager"), default="sdpa", help="of transformers"
     )
+    parser.add_argument("--scan", action="store_true", help="our layers run as a loop")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         The `rounds.summary` of each way, by name. Beside them, `ratio` is our speed over that of
         transformers, `rounds` holds it for each round, and `losses` the compared losses.
     """
-    config = make_config(args.size)
+    config = make_config(args.size, args.scan)
     batch = make_batch(config, args.batch)
     ours = Way(config, batch)
     theirs = _peer(config, ours.params(), batch, args.attention)
@@ -75,24 +76,27 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         f"{jax.devices()[0].device_kind}, {runtime.cores()} cores; size {args.size}: {args.batch} "
         f"pairs of {config.image.size} px in patches of {img.patch_size} and {txt.length} text "
         f"tokens; width {img.width}, depth {img.depth}, {ours.count() / 1e6:.1f} million "
-        f"parameters, float32; {args.attention} attention in transformers"
+        f"parameters, float32; layers {'as a loop' if args.scan else 'unrolled'}; {args.attention} "
+        "attention in transformers"
     )
     rounds.show(result, "step", "pairs")
     print("ratio of each round: " + ", ".join(f"{x:.2f}" for x in ratios))
     return result | {"ratio": result[OURS]["ratio"], "rounds": ratios, "losses": found}
 
 
-def make_config(size: str) -> ml_collections.ConfigDict:
+def make_config(size: str, scan: bool = False) -> ml_collections.ConfigDict:
     """Returns the config of the recipe, small enough for AdamW, with the dimensions of a size.
 
     Args:
         size: a name in `SIZES`.
+        scan: whether the layers run as a loop; False unrolls them, which is faster on a CPU.
     """
     config = siglip_refrad2d.get_config("variant=tiny,data=phantom")
     dims = SIZES[size]
     config.image.size = dims["pixels"]
     config.model.img.update(dims["img"])
     config.model.txt.update(dims["txt"])
+    config.model.img.scan = config.model.txt.scan = scan
     config.schedule = ((".*", dict(decay_type="constant")),)
     return config
 
