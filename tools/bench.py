@@ -3,6 +3,7 @@
     python -m tools.bench train  [--size=mid] [--task=det|seg] [--peer=plain|hf]
     python -m tools.bench ladder [--size=mid]         # the techniques of training, one by one
     python -m tools.bench decode [--size=mid] [--batch=1,8,32] [--tokens=32] [--peer=hf|none]
+    python -m tools.bench siglip [--batch=16]         # a step of two towers against transformers
     python -m tools.bench memory [--size=mid]         # peak memory of the training step
     python -m tools.bench hlo    [--size=3b] [--device=h100]  # the ceiling; nothing is run
     python -m tools.bench input  [--source=DIR]       # DICOM.zst -> 224 px, and whole pipeline
@@ -12,8 +13,9 @@
 
 All commands take --json=FILE, and those that measure time take --rounds=5. The ways that are
 compared are timed in turn, within one run. The tables give medians over the rounds, and the lowest
-and highest ratio. `--peer=hf` needs requirements-dev.txt, and `input` needs all requirements. The
-rest needs jax, flax, optax, ml_collections, einops, jaxtyping and numpy, and no data.
+and highest ratio. `--peer=hf` and `siglip` need requirements-dev.txt, and `input` needs all
+requirements. The rest needs jax, flax, optax, ml_collections, einops, jaxtyping and numpy, and no
+data.
 """
 
 import argparse
@@ -27,6 +29,7 @@ COMMANDS = {  # Name -> (module in tools/benchmarks, what it measures).
     "train": ("train", "training steps against a peer"),
     "ladder": ("ladder", "training: what each technique is worth"),
     "decode": ("decode", "greedy decoding against a peer"),
+    "siglip": ("siglip", "a training step of two towers against transformers"),
     "memory": ("memory", "peak memory of the training step"),
     "hlo": ("hlo", "the predicted ceiling of the training step on a device"),
     "input": ("images", "input: DICOM.zst to 224 px against pydicom and torch; whole pipeline"),
