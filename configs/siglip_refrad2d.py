@@ -36,13 +36,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         length=0,
         data=("refrad2d", "folder", "phantom"),
         folder="default",
-        style=("default", *ops_caption.STYLES),
+        style=ops_caption.STYLES,
+        texts=0,
         batch=0,
         steps=0,
     )
     fields.check_arguments(
-        a, size=fields.whole(1), length=fields.whole(0), batch=fields.whole(0),
-        steps=fields.whole(0),
+        a, size=fields.whole(1), length=fields.whole(0), texts=fields.whole(0),
+        batch=fields.whole(0), steps=fields.whole(0),
     )  # fmt: skip
     c = common.base()
     tiny = a.variant == "tiny"
@@ -72,9 +73,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         source |= common.built_folder(a, a.data)
     view = "" if a.data == "phantom" else "view('random')"
     augment = "augment(shift=4)" if tiny else "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2))"
-    # A whole report says more about its image than a sentence, and a short run has to learn fast.
-    style = ("report" if tiny else "both") if a.style == "default" else a.style
-    source["pp"] = strings.pair_pp(c, length=length, view=view, augment=augment, style=style)
+    # Further texts cost little beside their image, and a short run has to learn fast.
+    texts = a.texts or (4 if tiny else 1)
+    source["pp"] = strings.pair_pp(
+        c, length=length, view=view, augment=augment, style=a.style, texts=texts
+    )
     for lang in ("en", "de"):
         pp = strings.pair_pp(
             c, length=length, view=view.replace("random", "first"), langs=(lang,),

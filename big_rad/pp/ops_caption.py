@@ -17,7 +17,7 @@ from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.pp.example import Example
 from big_rad.pp.ops import OPS, Op, rng_of
 
-STYLES = ("sentence", "report", "both")
+STYLES = ("both", "sentence", "report")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 
 
@@ -28,10 +28,11 @@ def get_caption(
     lower: bool = True,
     langs: Sequence[str] = (),
     style: str = "both",
+    texts: int = 1,
     keys: int = 16,
     choose: str = "random",
 ) -> Op:
-    """Writes a report sentence or the report of the example as a row for the text tower.
+    """Writes report sentences, or the report, of the example as rows for the text tower.
 
     The report of an image is all its report sentences in one language, in their order. A text is
     lowercased, as the texts of SigLIP were, and ends with `<eos>`. One that is longer
@@ -39,16 +40,18 @@ def get_caption(
 
     The op adds these arrays, int32:
 
-    - `text` [length]: the tokens, then the id that SigLIP's texts were filled up with: 0 for the
-      tokenizer of SigLIP 2, which is Gemma's, and 1, the id of `</s>`, for that of SigLIP.
-    - `mask_ar` [length]: zeros, which other models read.
-    - `mask_loss` [length]: ones; the input pipeline writes zeros for an example that it cannot use.
-    - `cut` []: 1 if the text was cut.
+    - `text` [length], or [texts, length] if `texts` is above 1: the tokens, then the id that
+      SigLIP's texts were filled up with: 0 for the tokenizer of SigLIP 2, which is Gemma's, and 1,
+      the id of `</s>`, for that of SigLIP.
+    - `mask_ar`, of the same shape: zeros, which other models read.
+    - `mask_loss`, of the same shape: ones; the input pipeline writes zeros for an example that it
+      cannot use.
+    - `cut` [], or [texts]: 1 if the text was cut.
     - `image_key` [2]: a key that is equal for rows of the same image.
-    - `text_keys` [keys, 2]: the keys of all texts of the image, that of the row's own text first,
+    - `text_keys` [keys, 2]: the keys of all texts of the image, those of the row's own texts first,
       then zeros. Equal sentences have equal keys, whatever their case and white space.
 
-    It also adds `reference`, the text itself, and `lang`, its language.
+    It also adds `reference`, the first of the texts itself, and `lang`, its language.
 
     Args:
         tokenizer: the name or file of the tokenizer, see `tokenizer.load`.
@@ -57,6 +60,7 @@ def get_caption(
         langs: the languages to choose from; () allows all.
         style: "sentence" writes one sentence, "report" the whole report, and "both" either of them
             with the same probability.
+        texts: the number of texts of a row. They differ as long as the image has as many.
         keys: the most texts of an image that get a key.
         choose: "random" draws the language and the sentence; "first" takes the first text and, if
             `style` is "both", the report.
@@ -65,8 +69,11 @@ def get_caption(
         ValueError: An argument is outside its range.
         FileNotFoundError: The tokenizer does not exist.
     """
-    if length < 2 or keys < 1:
-        raise ValueError(f"caption: length={length} and keys={keys} must be at least 2 and 1")
+    if length < 2 or texts < 1 or keys < texts:
+        raise ValueError(
+            f"caption: length={length} must be at least 2, texts={texts} at least 1, and "
+            f"keys={keys} at least texts"
+        )
     if choose not in ("random", "first") or style not in STYLES:
         raise ValueError(
             f'caption: choose={choose!r}, style={style!r}; known: "random" and "first", {STYLES}'
@@ -85,26 +92,51 @@ def get_caption(
                 + "; a text tower learns from sentences of reports alone"
             )  # fmt: skip
         rng = rng_of(example) if choose == "random" else None
-        lang = allowed[_drawn(rng, len(allowed))]
-        whole = style == "report" or (style == "both" and _drawn(rng, 2) == 0)
-        own = report(of[lang]) if whole else of[lang][_drawn(rng, len(of[lang]))]
-        ids, was_cut = tokens(tok, own, length, lower)
+        own: list[tuple[str, str]] = []
+        left = texts
+        while left:  # Texts come twice only after all of them came once.
+            pool = {lang: _pool(of[lang], style) for lang in allowed}
+            while left and any(pool.values()):
+                own.append(_taken(pool, rng))
+                left -= 1
+        rows = [tokens(tok, said, length, lower) for said, _ in own]
         others = [*(report(x) for x in of.values()), *(s for x in of.values() for s in x)]
-        row = np.full(length, tok.caption_pad_id, np.int32)
-        row[: len(ids)] = ids
+        row = np.full((texts, length), tok.caption_pad_id, np.int32)
+        for i, (ids, _) in enumerate(rows):
+            row[i, : len(ids)] = ids
+        cut = np.array([was_cut for _, was_cut in rows], np.int32)
+        if texts == 1:
+            row, cut = row[0], cut[0]
         image = str(example.get("image_id") or example.get("id", ""))
         return example | {
             "text": row,
-            "mask_ar": np.zeros(length, np.int32),
-            "mask_loss": np.ones(length, np.int32),
-            "cut": np.int32(was_cut),
+            "mask_ar": np.zeros_like(row),
+            "mask_loss": np.ones_like(row),
+            "cut": cut,
             "image_key": key(image),
-            "text_keys": _keys([own, *others], keys),
-            "reference": own,
-            "lang": lang,
+            "text_keys": _keys([said for said, _ in own], others, keys),
+            "reference": own[0][0],
+            "lang": own[0][1],
         }
 
     return _caption
+
+
+def _pool(sentences: Sequence[str], style: str) -> list[list[str]]:
+    # The texts of one language in kinds, each of which is drawn as often as the others.
+    kinds = {"report": [report(sentences)], "sentence": list(sentences)}
+    return [kind for name, kind in kinds.items() if style in (name, "both")]
+
+
+def _taken(pool: dict[str, list[list[str]]], rng: np.random.Generator | None) -> tuple[str, str]:
+    # Draws a language, a kind and a text, and removes it, so that it is not drawn again.
+    langs = [lang for lang, kinds in pool.items() if kinds]
+    lang = langs[_drawn(rng, len(langs))]
+    kinds = pool[lang]
+    kind = kinds[_drawn(rng, len(kinds))]
+    text = kind.pop(_drawn(rng, len(kind)))
+    kinds[:] = [k for k in kinds if k]
+    return text, lang
 
 
 def report(sentences: Sequence[str]) -> str:
@@ -150,6 +182,8 @@ def key(text: str) -> Int32[np.ndarray, " 2"]:
     return np.frombuffer(hashlib.sha256(plain.encode()).digest()[:8], np.int32).copy()
 
 
-def _keys(texts: Sequence[str], most: int) -> Int32[np.ndarray, "keys 2"]:
-    found = list(dict.fromkeys(tuple(key(t).tolist()) for t in texts))[:most]
+def _keys(own: Sequence[str], others: Sequence[str], most: int) -> Int32[np.ndarray, "keys 2"]:
+    # The own texts come first, each of them also if two are equal.
+    first, more = ([tuple(key(t).tolist()) for t in texts] for texts in (own, others))
+    found = (first + [k for k in dict.fromkeys(more) if k not in first])[:most]
     return np.array(found + [(0, 0)] * (most - len(found)), np.int32)

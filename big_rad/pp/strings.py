@@ -97,6 +97,7 @@ def pair_pp(
     augment: str = "",
     langs: tuple[str, ...] = (),
     style: str = "both",
+    texts: int = 1,
     choose: str = "random",
     keep: bool = True,
 ) -> str:
@@ -105,11 +106,11 @@ def pair_pp(
     Args:
         c: a config with `image`, `tokenizer` and `text`.
         length: the context length in tokens.
-        langs, style, choose: see the op `caption`.
+        langs, style, texts, choose: see the op `caption`.
         view, augment: see `train_pp`.
         keep: whether only the fields of a training batch remain.
     """
-    options = f"length={length}, langs={langs!r}, style={style!r}, choose={choose!r}"
+    options = f"length={length}, langs={langs!r}, style={style!r}, texts={texts}, choose={choose!r}"
     caption = f"caption({c['tokenizer']['path']!r}, {options})"
     fields = ["id", "image", "text", "mask_ar", "mask_loss", "cut", "image_key", "text_keys"]
     ops = [view, "load", augment, _normalize(c), _resize(c), clean(c), caption]

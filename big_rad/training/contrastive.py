@@ -60,7 +60,7 @@ def positives(images: Mapping[str, Array], texts: Mapping[str, Array]) -> Bool[A
 
 def sigmoid_loss(
     image: Float[Array, "rows features"],
-    text: Float[Array, "rows features"],
+    text: Float[Array, "rows *texts features"],
     t: Float[Array, " 1"],
     b: Float[Array, " 1"],
     keys: Mapping[str, Int[Array, "rows ..."]],
@@ -70,17 +70,19 @@ def sigmoid_loss(
     """Computes the loss over all pairs, block by block; see the head of this module.
 
     Args:
-        image, text: the embeddings f32 [B, D], of length 1; the two of a row belong together.
+        image, text: the embeddings f32 [B, D], of length 1; the two of a row belong together. With
+            n texts of each image, those of the texts are [B, n, D].
         t, b: the temperature and the bias.
-        keys: `image_key` and `text_keys` of the rows, see `positives`, and optionally `weight`
-            f32 [B], which is 0 for a row that does not count.
+        keys: `image_key` and `text_keys` of the rows, see `positives`, of which the first n are
+            those of the row's own texts; and optionally `weight` f32 [B], which is 0 for a row that
+            does not count.
         blocks: the number of blocks, which divides B. It has to be a multiple of the number of
             devices that the rows are split over, so that a block is on one device.
 
     Returns:
-        (loss, metrics): `positives` is the mean number of texts that belong to an image, and
-        `text_accuracy` and `image_accuracy` are the shares of images and texts whose best partner
-        in the batch belongs to them.
+        (loss, metrics): the loss is divided by the number of texts. `positives` is the mean number
+        of texts that belong to an image, and `text_accuracy` and `image_accuracy` are the shares of
+        images and texts whose best partner in the batch belongs to them.
 
     Raises:
         ValueError: the blocks do not divide the rows.
@@ -89,13 +91,24 @@ def sigmoid_loss(
     if rows % blocks:
         raise ValueError(f"{rows} rows do not divide into {blocks} blocks")
     weight = keys.get("weight", jnp.ones(rows, jnp.float32))
-    kept = {k: keys[k] for k in KEY_FIELDS}
+    text = text.reshape(rows, -1, text.shape[-1])
+    count = text.shape[1]
 
     def cut(tree: Any) -> Any:
-        return jax.tree.map(lambda x: x.reshape(blocks, rows // blocks, *x.shape[1:]), tree)
+        return jax.tree.map(lambda x: x.reshape(blocks, -1, *x.shape[1:]), tree)
 
-    images = cut({"z": image, "weight": weight, **kept})
-    texts = cut({"z": text, "weight": weight, **kept})
+    def each(x: Array) -> Array:  # Repeats what belongs to a row for each of its texts.
+        return jnp.repeat(x, count, axis=0)
+
+    images = cut({"z": image, "weight": weight, **{k: keys[k] for k in KEY_FIELDS}})
+    texts = cut(
+        {
+            "z": text.reshape(rows * count, -1),
+            "weight": each(weight),
+            "image_key": each(keys["image_key"]),
+            "text_keys": keys["text_keys"][:, :count].reshape(rows * count, 1, 2),
+        }
+    )
 
     @jax.checkpoint  # The logits of a block are computed again in the backward pass.
     def meet(texts: Blocks) -> tuple[Any, Any]:
@@ -118,16 +131,19 @@ def sigmoid_loss(
         return (texts, (loss + new_loss, found + new_found), by_image, by_text), None
 
     zeros = jnp.zeros(blocks, jnp.float32)
-    none = (jnp.full((blocks, rows // blocks), -jnp.inf), jnp.zeros((blocks, rows // blocks), bool))
-    start = (texts, (zeros, zeros), none, none)
+    nobody = [
+        (jnp.full(x["weight"].shape, -jnp.inf), jnp.zeros(x["weight"].shape, bool))
+        for x in (images, texts)
+    ]
+    start = (texts, (zeros, zeros), *nobody)
     (_, (loss, found), by_image, by_text), _ = jax.lax.scan(hop, start, None, length=blocks)
     total = jnp.maximum(weight.sum(), 1.0)
     metrics = {
         "positives": found.sum() / total,
         "text_accuracy": (by_image[1] * images["weight"]).sum() / total,
-        "image_accuracy": (by_text[1] * texts["weight"]).sum() / total,
+        "image_accuracy": (by_text[1] * texts["weight"]).sum() / (total * count),
     }
-    return loss.sum() / total, metrics
+    return loss.sum() / (total * count), metrics
 
 
 def _pass_on(x: Float[Array, "blocks ..."]) -> Float[Array, "blocks ..."]:
@@ -170,12 +186,13 @@ class Pairs:
         return self.of_embeddings(params, self.embed(model, params, batch), batch)
 
     def embed(self, model: nn.Module, params: Params, batch: Batch) -> dict[str, Array]:
-        """Returns the embeddings `image` and `text`, f32 [B, D], of the rows of a batch.
+        """Returns the embeddings `image` [B, D] and `text` [B, D] or [B, n, D] of a batch, f32.
 
         Each row is embedded by itself, so a batch may be embedded in parts.
         """
-        (image, text), _ = model.apply({"params": params}, batch["image"], batch["text"])
-        return {"image": image, "text": text}
+        rows = batch["text"].reshape(-1, batch["text"].shape[-1])
+        (image, text), _ = model.apply({"params": params}, batch["image"], rows)
+        return {"image": image, "text": text.reshape(*batch["text"].shape[:-1], -1)}
 
     def of_embeddings(
         self, params: Params, embedded: Mapping[str, Array], batch: Batch
@@ -195,7 +212,8 @@ class Pairs:
         """
         keys = {k: batch[k] for k in KEY_FIELDS}
         if "mask_loss" in batch:
-            keys["weight"] = (batch["mask_loss"] != 0).any(axis=1).astype(jnp.float32)
+            used = (batch["mask_loss"] != 0).reshape(len(batch["text"]), -1).any(axis=1)
+            keys["weight"] = used.astype(jnp.float32)
         t, b = jnp.exp(params["t"].astype(jnp.float32)), params["b"].astype(jnp.float32)
         loss, metrics = sigmoid_loss(
             embedded["image"], embedded["text"], t, b, keys, blocks=self._blocks(len(batch["text"]))
@@ -203,12 +221,13 @@ class Pairs:
         weight = keys.get("weight", jnp.ones(len(batch["text"]), jnp.float32))
         metrics |= {"weight": weight.sum(), "temperature": t[0], "bias": b[0]}
         if "cut" in batch:
-            metrics["cut_texts"] = (batch["cut"] * weight).sum() / jnp.maximum(weight.sum(), 1.0)
+            share = batch["cut"].reshape(len(weight), -1).mean(axis=1)
+            metrics["cut_texts"] = (share * weight).sum() / jnp.maximum(weight.sum(), 1.0)
         return loss, metrics
 
-    def logits(self, rows: int) -> int:
-        """Returns the number of logits that are in memory at once for a batch of `rows` rows."""
-        return rows * (rows // self._blocks(rows))
+    def logits(self, rows: int, texts: int = 1) -> int:
+        """Returns how many logits are in memory at once, for rows with `texts` texts each."""
+        return rows * (rows // self._blocks(rows)) * texts
 
     def _blocks(self, rows: int) -> int:
         # The smallest number of blocks that each fit, and lie on one device.

@@ -112,9 +112,12 @@ def predict(config: Config, vocab_size: int, batch: Shapes | None = None) -> Pre
     if pairs is None:
         head = Part("logits in hand", "", 0, _head(config, vocab_size, micro) / GIB)
     else:  # All pairs of the whole batch meet, also if it is embedded in microbatches.
-        head = Part("logits in hand", "", 0, 4 * 4 * pairs.logits(batch["text"].shape[0]) / GIB)
+        rows, texts = batch["text"].shape[0], math.prod(batch["text"].shape[1:-1])
+        head = Part("logits in hand", "", 0, 4 * 4 * pairs.logits(rows, texts) / GIB)
         if config.grad_accum > 1:
-            state.append(Part("embeddings and their gradients", "float32", *_embeddings(config)))
+            state.append(
+                Part("embeddings and their gradients", "float32", *_embeddings(config, texts))
+            )
     moments = (
         [*summed, own, head],
         [*grads, *summed, own, Part("recomputed in a block", "", 0, block / GIB)],
@@ -199,9 +202,11 @@ def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
     image = {"image": jax.ShapeDtypeStruct((rows, side, side, 3), np.float32)}
     if captions:
         text = max(t.get("length", 64) for t in captions)
+        texts = max(t.get("texts", 1) for t in captions)
+        several = (texts,) if texts > 1 else ()
         keys = max(t.get("keys", 16) for t in captions)
-        sizes = dict.fromkeys(("text", "mask_ar", "mask_loss"), (text,))
-        sizes |= {"cut": (), "image_key": (2,), "text_keys": (keys, 2)}
+        sizes = dict.fromkeys(("text", "mask_ar", "mask_loss"), (*several, text))
+        sizes |= {"cut": several, "image_key": (2,), "text_keys": (keys, 2)}
         return image | {
             k: jax.ShapeDtypeStruct((rows, *size), np.int32) for k, size in sizes.items()
         }
@@ -266,10 +271,10 @@ def _pairs(config: Config) -> contrastive.Pairs | None:
     return loss if isinstance(loss, contrastive.Pairs) else None
 
 
-def _embeddings(config: Config) -> tuple[int, float]:
+def _embeddings(config: Config, texts: int) -> tuple[int, float]:
     # The number of elements of a batch's embeddings and their gradients, and their GiB.
     features = config.model.img.get("num_classes") or config.model.img.width
-    size = 2 * 2 * config.input.batch_size * features
+    size = 2 * (1 + texts) * config.input.batch_size * features
     return size, 4 * size / GIB
 
 

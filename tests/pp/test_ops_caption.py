@@ -12,10 +12,10 @@ TEXTS = [
 ]
 
 
-def make(texts=TEXTS, seed=0, **options):
+def make(said=TEXTS, seed=0, **options):
     arguments = ", ".join(f"{k}={v!r}" for k, v in options.items())
     pp = builder.get_preprocess_fn(f"caption({arguments})")
-    return pp({"id": "a", "texts": texts, "rng": np.random.default_rng(seed)})
+    return pp({"id": "a", "texts": said, "rng": np.random.default_rng(seed)})
 
 
 def test_a_row_is_the_lowercased_text_with_its_end_and_padding():
@@ -41,6 +41,20 @@ def test_a_report_has_all_sentences_of_one_language_and_both_draws_either():
     assert (made["text_keys"] != 0).any(1).tolist() == [True] * 4 + [False] * 4
     drawn = {make([*TEXTS, spleen], seed=n)["reference"] for n in range(40)}
     assert drawn == {whole, "Leber unauffällig.", "The liver is normal.", "Spleen normal"}
+
+
+def test_several_texts_of_a_row_differ_until_all_were_drawn():
+    spleen = {"task": "report", "lang": "en", "sentence": "Spleen normal"}
+    made = make([*TEXTS, spleen], texts=5, length=32)
+    # Two reports and three sentences, of which the German report is the German sentence.
+    assert made["text"].shape == made["mask_loss"].shape == (5, 32)
+    assert len({tuple(row) for row in made["text"].tolist()}) == 4
+    assert made["cut"].shape == (5,)
+    again = make(texts=3, style="report", length=32)
+    rows = again["text"].tolist()
+    assert len({tuple(row) for row in rows}) == 2
+    own = [ops_caption.key(TOK.decode(row[: row.index(TOK.eos_id)])) for row in rows]
+    np.testing.assert_array_equal(again["text_keys"][:3], own)
 
 
 def test_the_keys_are_those_of_all_texts_with_the_own_one_first():
