@@ -113,7 +113,7 @@ def advice(
         return f"{line}: it fits"
     lines = [f"{line}: it does not fit"]
     ways = {"the same recipe": config}
-    if not config.model.get("lora"):
+    if config.model.get("llm") and not config.model.get("lora"):
         ways["adapters alone (argument lora=16)"] = with_lora(config)
     for what, way in ways.items():
         changes = memory.fit(way, vocab_size, card)

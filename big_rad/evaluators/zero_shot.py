@@ -82,7 +82,6 @@ class Evaluator(embedded.Embedded):
     Args:
         fewest: the fewest images that have a value, and the fewest that do not, for the AUROC of
             the value to be computed.
-        pad: the id that fills up a row of tokens, as in the op `caption`.
         sentences: a regular expression. If it is given, `side_sentences` is yielded as well: the
             side is asked with each sentence of the image in which the expression is found. So one
             can leave out sentences that stay true with left and right exchanged, such as "The left
@@ -131,7 +130,6 @@ class Evaluator(embedded.Embedded):
         self,
         *args: Any,
         fewest: int = 5,
-        pad: int = 0,
         sentences: str = "",
         **options: Any,
     ):
@@ -145,7 +143,7 @@ class Evaluator(embedded.Embedded):
                 f"config.evals.{self.name}.sentences is {sentences!r}, which is no regular "
                 f"expression: {e}"
             ) from e
-        self._fewest, self._pad = fewest, pad
+        self._fewest = fewest
 
     def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         """Computes the scores, writes the samples files and yields (name of a score, value)."""
@@ -210,21 +208,13 @@ class Evaluator(embedded.Embedded):
         return found
 
     def _checked_language(self, items: Sequence[Item]) -> str:
-        # The language of all texts, after a check that rows are filled up as prompts will be.
+        # The language of all texts.
         langs = {x["meta"]["lang"] for x in items}
         if len(langs) != 1 or not langs <= set(PROMPTS):
             raise ValueError(
                 f"config.evals.{self.name}: prompts are in {' or '.join(PROMPTS)}, and the texts "
                 f"are in {', '.join(sorted(map(repr, langs)))}: set one `lang` in `expand`"
             )
-        eos = self._tokenizer.eos_id
-        for row in (x["text"] for x in items):
-            tail = row[np.flatnonzero(row == eos)[0] + 1 :]
-            if (tail != self._pad).any():
-                raise ValueError(
-                    f"config.evals.{self.name}: texts are filled up with {tail[0]}, and prompts "
-                    f"with pad={self._pad}: set `pad` as in the op caption of its pp"
-                )
         return langs.pop()
 
     def _margins(
@@ -261,7 +251,7 @@ class Evaluator(embedded.Embedded):
         return means / (np.linalg.norm(means, axis=1, keepdims=True) + 1e-8)
 
     def _row(self, text: str) -> Int[np.ndarray, " length"]:
-        row = np.full_like(self.data[0]["text"], self._pad)
+        row = np.full_like(self.data[0]["text"], self._tokenizer.caption_pad_id)
         ids, _ = ops_caption.tokens(self._tokenizer, text, len(row))
         row[: len(ids)] = ids
         return row

@@ -178,12 +178,10 @@ def test_one_image_of_each_patient_is_asked():
     assert scores["n"] == N / 2 and [r["index"] for r in made.records] == list(range(0, N, 2))
 
 
-def test_texts_of_several_languages_or_other_padding_are_refused():
+def test_texts_of_several_languages_are_refused():
     mixed = [row(i, ("en", "de")[i % 2]) for i in range(N)]
     with pytest.raises(ValueError, match="config.evals.x: .* set one `lang` in `expand`"):
         found(mixed)
-    with pytest.raises(ValueError, match="filled up with 0, and prompts with pad=1"):
-        found(rows(), pad=1)
 
 
 def test_lines_have_readable_texts_and_no_name_and_intervals_are_made_of_them(tmp_path):

@@ -32,11 +32,9 @@ class Pairs:
         return {"id": f"{i}", "image_id": f"{i}", "number": i, "texts": texts, **row}
 
 
-def data(rows, pad=0):
+def data(rows):
     """Returns the `EvalData` of `Pairs`; the pixels of an image are the number of its pair."""
-    caption = builder.get_preprocess_fn(
-        f"caption(length={LENGTH}, pad={pad}, style='report', choose='first')"
-    )
+    caption = builder.get_preprocess_fn(f"caption(length={LENGTH}, style='report', choose='first')")
 
     def preprocess(example):
         image = np.full((4, 4, 3), example["number"], np.float32)

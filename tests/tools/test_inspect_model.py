@@ -92,6 +92,13 @@ def test_a_card_that_is_too_small_for_a_single_row_is_said(capsys):
     assert "the same recipe: does not fit" in out
 
 
+def test_two_towers_get_microbatches_and_no_adapters(capsys):
+    recipe = "--config=configs/siglip_refrad2d.py:variant=tiny,data=phantom,batch=32"
+    out = run(capsys, recipe, "--card=0.2")
+    assert "the same recipe: fits with --config.grad_accum=" in out
+    assert "adapters" not in out and "| txt/Embed_0/embedding" in out
+
+
 def test_the_table_has_the_rows_of_the_tokenizer_or_of_paligemmas_if_it_is_missing():
     tiny = ml_collections.ConfigDict(dict(path="tiny", sets=("detection",)))
     rows, remark = inspect_model.table_rows(tiny)
