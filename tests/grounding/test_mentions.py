@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from big_rad.grounding import candidates, classes, mentions
-from tests.helpers import anatomy, sided
+from big_rad.grounding import candidates, classes, exchanged_sides, mentions
+from tests.helpers import anatomy
 
 ROWS = list(anatomy.table())
 # Only one side has a middle lobe, a lingula and an atrial appendage among the classes.
@@ -66,7 +66,7 @@ def test_left_and_right_exchanged_gives_exchanged_classes():
             (tuple(sorted(candidates.mirrored(i) or i for i in ids)), *rest)
             for ids, *rest in anatomy.judged(text, lang)
         ]
-        assert anatomy.judged(sided.exchanged(text), lang) == mirrored, text
+        assert anatomy.judged(exchanged_sides.exchanged(text), lang) == mirrored, text
 
 
 @settings(deadline=None)

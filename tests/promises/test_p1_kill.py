@@ -48,7 +48,7 @@ def kill_once(command, workdir, rng, in_save):
     while process.poll() is None and time.monotonic() < end:
         trained = sum(bool(re.match(r"step \d+/", line)) for line in list(said))
         if trained >= wanted and (not in_save or is_saving(workdir)):
-            time.sleep(rng.uniform(0, 0.02 if in_save else 0.2))
+            time.sleep(rng.uniform(0, 0.005 if in_save else 0.2))
             break
         time.sleep(0.0005)
     saving = is_saving(workdir)

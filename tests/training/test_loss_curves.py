@@ -1,6 +1,6 @@
 """The fast step trains as the plain one does, on phantom slices.
 
-CI trains for 36 steps; `make prove` sets BIG_RAD_LOSS_STEPS for the 200 steps of docs/training.md.
+CI trains for 24 steps; `make prove` sets BIG_RAD_LOSS_STEPS for the 200 steps of docs/training.md.
 """
 
 import functools
@@ -17,7 +17,7 @@ from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import losses, optim
 from big_rad.training import step as train_step
 
-STEPS = int(os.environ.get("BIG_RAD_LOSS_STEPS", "36"))
+STEPS = int(os.environ.get("BIG_RAD_LOSS_STEPS", "24"))
 # Unlike in other tests, optimised compilation pays off if the step runs often.
 COMPILER = {"xla_backend_optimization_level": 1} if STEPS > 100 else {}
 # A row of the demo has several texts of an image. A row of the published recipe has one text, with

@@ -73,26 +73,17 @@ def peak(config):
     return memory.predict(config, config.model.llm.vocab_size).peak
 
 
-@pytest.mark.parametrize("accum, policy", [(1, "none"), (4, "full")])
-def test_the_peak_of_two_towers_is_that_of_the_compiler_within_an_eighth(accum, policy):
-    config = pairs(**{"grad_accum": accum} | dict.fromkeys(_POLICIES, policy))
+def test_the_peak_of_two_towers_is_that_of_the_compiler_within_an_eighth():
+    config = pairs(**{"grad_accum": 4} | dict.fromkeys(_POLICIES, "full"))
     predicted = memory.predict(config, 512).peak
     model = models.make(config.model_name, config.model, 512)
     layout = state_lib.lay_out(config, model, sharding.make_mesh(config.mesh), 100)
     loss = losses.get(config.loss)
-    step = step_lib.make_train_step(model, loss, layout.optimizer, accum, layout.guard)
+    step = step_lib.make_train_step(model, loss, layout.optimizer, 4, layout.guard)
     key = jax.eval_shape(lambda: jax.random.key(0))
     lowered = jax.jit(step, donate_argnums=0).lower(layout.target, memory.batch_shapes(config), key)
     found = bench_memory.held(lowered.compile())["peak"]
     assert predicted == pytest.approx(found, rel=0.125)
-
-
-def test_fit_recomputes_both_towers_and_keeps_the_batch():
-    config = pairs()
-    card = 0.5 * memory.predict(config, 512).peak / memory.USABLE
-    changes = memory.fit(config, 512, card)
-    assert changes and set(changes) <= {"grad_accum", *_POLICIES}
-    assert memory.predict(config_lib.changed(config, changes), 512).fits(card)
 
 
 def test_what_saves_memory_is_predicted_to():

@@ -80,7 +80,6 @@ def _model(
             text_config=text, vision_config=vision, attn_implementation=attention
         )
     )
-    heads = (img.num_heads, txt.num_heads)
-    pieces = two_towers.write(params, "huggingface", heads)
+    pieces = two_towers.write(params, "huggingface")
     model.load_state_dict({name: torch.tensor(piece) for name, piece in pieces})
     return model

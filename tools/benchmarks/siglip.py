@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def make_config(size: str, scan: bool = False) -> ml_collections.ConfigDict:
-    """Returns the config of the recipe, small enough for AdamW, with the dimensions of a size.
+    """Returns the config of the recipe, with the dimensions of a size and with plain AdamW.
 
     Args:
         size: a name in `SIZES`.
@@ -98,6 +98,8 @@ def make_config(size: str, scan: bool = False) -> ml_collections.ConfigDict:
     config.model.txt.update(dims["txt"])
     config.model.img.scan = config.model.txt.scan = scan
     config.schedule = ((".*", dict(decay_type="constant")),)
+    config.optimizer, config.optimizer_args, config.lr = "adamw", dict(b2=0.95), 1e-3
+    config.lr_mults = ((".*", 1.0),)
     return config
 
 
