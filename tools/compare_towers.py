@@ -10,6 +10,7 @@ The two towers are trained with `configs/siglip_refrad2d.py:variant=tiny,data=ph
 - random: a tower of random values, frozen, which is the floor;
 - unfrozen: a tower of random values that is trained along, which is the ceiling.
 
+All three have as many layers as the adapted tower, which may be fewer than the demo's own.
 It prints the G-IoU of each and writes the figures to `OUT/towers.json`. Every run has its own
 directory in OUT. The same command goes on after an interruption, and does not repeat finished runs.
 """
@@ -58,11 +59,20 @@ def compare(
         `runs`, a list of dicts with `tower`, `seed`, `g_iou` and `g_iou_detect`; and for each of
         the two scores its means by tower, `of_unfrozen`, the mean of the adapted tower divided by
         that of the trained one, and `over_random`, the difference to the random tower.
+
+    Raises:
+        ValueError: a number is below 1, or `siglip` is no run directory.
     """
+    for name, value in dict(siglip_steps=siglip_steps, steps=steps, seeds=seeds).items():
+        if value < 1:
+            raise ValueError(f"--{name}={value}: give a whole number from 1")
+    if siglip and not (pathlib.Path(siglip) / "config.json").is_file():
+        raise ValueError(f"--siglip={siglip} is no run directory: it has no config.json")
     if not siglip:
         config = siglip_refrad2d.get_config(f"variant=tiny,data=phantom,steps={siglip_steps}")
         siglip = str(out / "siglip")
         _trained(config, pathlib.Path(siglip), data_dir, log)
+    depth = run_dir.read_json(pathlib.Path(siglip) / "config.json")["model"]["img"]["depth"]
     runs = []
     for tower in TOWERS:
         for seed in range(1 if tower == "unfrozen" else seeds):
@@ -71,6 +81,7 @@ def compare(
             with config.unlocked():
                 config.evals = {n: e for n, e in config.evals.items() if n in _ASKED}
                 config.summary = {n: config.summary[n] for n in _SCORES}
+                config.model.img.depth = depth
             if tower == "adapted":
                 config.model_init_img = siglip
             summary = _trained(config, out / f"{tower}_{seed}", data_dir, log)
