@@ -7,7 +7,7 @@ inside fused operations are not counted, so a compiler that fuses less needs mor
 predicted. The number of rows and their length come from `batch_size`, `grad_accum` and the op `tok`
 or `caption` of the config, so no dataset is opened:
 
-    prediction = predict(config, tokenizer.padded_vocab_size)
+    prediction = predict(config, models.rows(config.model_name, tokenizer))
     prediction.peak, prediction.fits(card=80)
 """
 

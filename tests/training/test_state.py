@@ -73,7 +73,7 @@ def test_a_radgrounder_takes_the_adapted_tower_without_pool_and_keeps_its_projec
     run, held, head, tmp_path
 ):
     path = str(run)
-    if head:  # It has the shape of a projector, and is none.
+    if head:  # It has the shape of a projector, but is not one.
         more = {"img/head/kernel": np.ones((24, head)), "img/head/bias": np.ones(head)}
         npz.save(tmp_path / "a.npz", trees.unflatten({**held, **more}))
         path = str(tmp_path / "a.npz")

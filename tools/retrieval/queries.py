@@ -12,7 +12,7 @@ from big_rad.inference import draw, inputs
 from tools.retrieval.towers import Towers
 
 _TITLE = 100  # The number of characters of a query that its title shows.
-_DIGITS = 6  # Similarities that are equal to so many digits are equal; the rest is rounding.
+_DIGITS = 6  # Similarities are compared after rounding to this number of decimal places.
 
 
 @dataclasses.dataclass(frozen=True)
