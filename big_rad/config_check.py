@@ -261,7 +261,7 @@ def _evals(config: Config) -> Iterator[str]:
     for name, spec in config.evals.items():
         if "/" in name:
             yield f"config.evals: the name {name!r} has a slash, which parts evaluator and score"
-        yield from _said(evaluators.check, name, spec)
+        yield from _said(evaluators.check, name, spec, config.model_name)
         yield from _source(f"config.evals.{name}", spec)
         yield from _ops(config, f"config.evals.{name}.pp", spec.get("pp"), boxes=False)
         codec, grid = spec.get("codec"), spec.get("grid")

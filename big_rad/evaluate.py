@@ -229,6 +229,8 @@ def _prepared(job: Job) -> _Run:
     found = identity.identify(job.checkpoint)
     (job.out / "results").mkdir(parents=True, exist_ok=True)
     specs = {name: spec.to_dict() for name, spec in job.config.evals.items()}
+    for name, spec in specs.items():
+        evaluators.check(name, spec, job.config.model_name)
     opened = possible.open_all(specs, job.data_dir, job.log)
     if not opened.data:
         raise ValueError("nothing can be evaluated: every evaluator was left out, see above")

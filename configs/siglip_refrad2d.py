@@ -38,6 +38,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         folder="default",
         style=ops_caption.STYLES,
         texts=0,
+        sides=False,
         batch=0,
         steps=0,
     )
@@ -76,7 +77,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     # Further texts cost little beside their image, and a short run has to learn fast.
     texts = a.texts or (4 if tiny else 1)
     source["pp"] = strings.pair_pp(
-        c, length=length, view=view, augment=augment, style=a.style, texts=texts
+        c,
+        length=length,
+        view=view,
+        augment=augment,
+        style=a.style,
+        texts=texts,
+        exchanged=a.sides,
     )
     for lang in ("en", "de"):
         pp = strings.pair_pp(

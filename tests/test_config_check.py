@@ -183,6 +183,7 @@ def test_every_argument_of_an_optimizer_has_a_rule():
         ("input.data", {"phantm": 1.0}, "names 'phantm', .* did you mean 'phantom'"),
         ("evals.val.evry", 5, "config.evals.val has no field 'evry'; .*'every'"),
         ("evals.val.type", "grunded", "did you mean 'grounded'"),
+        ("model_name", "two_towers", "not for two_towers, which embeds"),
         ("evals.val.control", "blnk", "did you mean 'blank'"),
         ("evals.val.expand", {"tsk": "vqa"}, "did you mean 'task'"),
         ("model.llm.widht", 8, "config.model.llm has no 'widht'; .*'width'"),

@@ -148,6 +148,7 @@ def _write_model(
     # the arrays of the run.
     opened = load.open_checkpoint(place.folder, log=_silent)
     fields = source_config.of_run(place.folder, opened.run_meta["config"], log)
+    load.check_answers(place.folder, fields)
     model = dict(fields["model"])
     if any(n.startswith("lora") for n in model):
         raise ValueError(f"{place.folder}: its adapters are not merged")

@@ -62,19 +62,20 @@ def build(
     )
 
 
-def check(name: str, spec: Mapping[str, Any]) -> type[spec_lib.Statement]:
+def check(name: str, spec: Mapping[str, Any], model_name: str = "") -> type[spec_lib.Statement]:
     """Checks one entry of `config.evals` without opening its data.
 
     Args:
         name: the name of the entry, for messages.
         spec: the entry.
+        model_name: the model that is evaluated, as `config.model_name` has it; "" is any.
 
     Returns:
         The class that its `type` names.
 
     Raises:
         ValueError: the type, a field or the control is unknown, a required option is missing, or
-            the class needs a function that no model has.
+            the class needs a function that no model has, or not this model.
     """
     try:
         cls = spec_lib.find(spec.get("type"))
@@ -92,20 +93,31 @@ def check(name: str, spec: Mapping[str, Any]) -> type[spec_lib.Statement]:
             f"{place}: unknown {', '.join(unknown)}; known: {', '.join(known)}"
             + did_you_mean(unknown[0], known)
         )
-    missing = [k for k, default in options.items() if default is inspect.Parameter.empty]
-    if missing := [k for k in missing if spec.get(k) is None]:
-        raise ValueError(f"{place}.{missing[0]} is missing, and type {spec['type']!r} needs it")
+    required = [k for k, default in options.items() if default is inspect.Parameter.empty]
+    if absent := [k for k in required if spec.get(k) is None]:
+        raise ValueError(f"{place}.{absent[0]} is missing, and type {spec['type']!r} needs it")
     control = spec_lib.control_of(spec)
     if control not in spec_lib.CONTROLS:
         raise ValueError(
             f"{place}.control is {control!r}; known: {', '.join(spec_lib.CONTROLS)}"
             + did_you_mean(control, spec_lib.CONTROLS)
         )
-    from big_rad.evaluators.functions import MAKERS
+    from big_rad.evaluators.functions import MAKERS, missing
 
     if lacking := [n for n in cls.needs if n not in MAKERS]:
         raise ValueError(
             f"{place}: type {spec['type']!r} needs the function {lacking[0]!r} of a model, and "
             f"there are {', '.join(MAKERS)}{did_you_mean(lacking[0], MAKERS)}"
+        )
+    if model_name and missing(cls.needs, model_name):
+        able = (
+            "embeds images and texts, and writes none"
+            if model_name == "two_towers"
+            else ("answers, and does not embed texts")
+        )
+        raise ValueError(
+            f"{place}: type {spec['type']!r} is not for {model_name}, which {able}. Two towers, an "
+            "adapted SigLIP, are evaluated by the types retrieval and zero_shot, see "
+            "configs/siglip_refrad2d.py, and other models by all other types"
         )
     return cls

@@ -160,6 +160,18 @@ def _embed(functions: Functions) -> Callable[..., dict[str, Float[np.ndarray, "b
     return embed
 
 
+def missing(names: Sequence[str], model_name: str) -> list[str]:
+    """Returns which functions a model does not have.
+
+    Args:
+        names: names of functions, such as the `needs` of a class of evaluators.
+        model_name: the model, as `config.model_name` has it. Two towers embed images and texts, and
+            cannot answer; all other models answer, and cannot embed.
+    """
+    towers = model_name == "two_towers"
+    return [n for n in names if n not in MAKERS or (n == "embed") != towers]
+
+
 MAKERS: dict[str, Callable[[Functions], Callable[..., Any]]] = {
     "queue": _answer_requests,
     "generate": _answer_batch,

@@ -20,7 +20,7 @@ from big_rad.evaluators import embedded
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators.records import Interval, Record
-from big_rad.grounding import classes, exchanged_sides, side_words
+from big_rad.grounding import classes, exchanged_sides
 from big_rad.metrics import calibration, resampled
 from big_rad.pp import ops_caption
 
@@ -67,7 +67,6 @@ ORGANS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 }
 _QUESTIONS = ("organ", "modality", "plane")
 _NAMES = tuple(c.name for c in classes.CLASSES)
-_OTHER = {"left": "right", "right": "left"}
 _RESAMPLES = 1000  # The most resamples of an AUROC, which is slower than a mean.
 Item = Mapping[str, Any]  # An item of `EvalData`.
 # question -> value -> a number for each image. As a truth it is 1 if the image has the value, 0 if
@@ -268,15 +267,10 @@ class Evaluator(embedded.Embedded):
         owners, rows = [], []
         for n, several in enumerate(texts):
             for text in several:
-                swapped = exchanged_sides.exchanged(text)
-                said, other = side_words.sides(text), side_words.sides(swapped)
-                pair = [self._row(text), self._row(swapped)]
+                other = exchanged_sides.of_one_side(text)
+                pair = [self._row(text), self._row(other)]
                 # A text that is cut before its side has the same row as the exchanged one.
-                if (
-                    len(said) == 1
-                    and other == {_OTHER[s] for s in said}
-                    and (pair[0] != pair[1]).any()
-                ):
+                if other and (pair[0] != pair[1]).any():
                     owners.append(n)
                     rows += pair
         found = np.full(len(texts), np.nan)

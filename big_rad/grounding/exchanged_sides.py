@@ -6,6 +6,8 @@
 
 import re
 
+from big_rad.grounding import side_words
+
 _WORDS = {
     **{"links": "rechts", "li": "re", "lul": "rul", "lll": "rll", "lt": "rt"},
     **{"linkerseits": "rechterseits", "linksseits": "rechtsseits"},
@@ -23,6 +25,17 @@ def exchanged(text: str) -> str:
     words name a side is found by `side_words`. Capital letters stay capital letters.
     """
     return _WORD.sub(lambda m: _like(m[0], _other(m[0].lower())), text)
+
+
+def of_one_side(text: str) -> str:
+    """Returns a text that names exactly one side with left and right exchanged, or "".
+
+    It is also "" if the exchanged text does not name the other side and nothing else, as when the
+    side is that of a word that has no partner.
+    """
+    found = exchanged(text)
+    said, other = side_words.sides(text), side_words.sides(found)
+    return found if len(said) == 1 and other == {"left", "right"} - said else ""
 
 
 def _other(word: str) -> str | None:

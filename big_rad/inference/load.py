@@ -298,6 +298,24 @@ def _arranged(checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, 
     return Loaded(models.make(name, cfg, rows), params, tokenizer, fields, untrained)
 
 
+def check_answers(checkpoint: str | pathlib.Path, fields: Mapping[str, Any]) -> None:
+    """Checks that a checkpoint is of a model that answers.
+
+    Args:
+        checkpoint: the checkpoint, for the message.
+        fields: its `source_config.FIELDS`.
+
+    Raises:
+        CheckpointError: it is an adapted SigLIP, which embeds images and texts and writes none.
+    """
+    if fields["model_name"] == "two_towers":
+        raise CheckpointError(
+            f"{checkpoint} is an adapted SigLIP: it embeds images and texts, and does not answer. "
+            f"Search with it: python -m tools.retrieve --checkpoint={checkpoint}; or train a model "
+            f"on its image tower: --config.model_init_img={checkpoint}; see docs/siglip.md"
+        )
+
+
 @contextlib.contextmanager
 def _one_error(checkpoint: str | pathlib.Path) -> Iterator[None]:
     # Every error about a checkpoint becomes a CheckpointError whose message names the checkpoint.

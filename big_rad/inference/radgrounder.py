@@ -186,6 +186,7 @@ class RadGrounder:
         runtime.use_compilation_cache(compilation_cache)
         log = log or quiet.to_stderr
         found = load_lib.load(checkpoint, dtype=None, log=log)
+        load_lib.check_answers(checkpoint, found.fields)
         codec, image = found.fields["codec"], found.fields["image"]
         return cls(
             found.model,

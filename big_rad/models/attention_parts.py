@@ -116,8 +116,8 @@ def _backward(cap: float, kept: Kept, d_out: Queries) -> tuple[Queries, tuple[Pa
         d_logits, probs = d_logits.astype(dtype), probs.astype(dtype)
         d_q += _back(jnp.matmul(d_logits, part.k, preferred_element_type=jnp.float32), q, part)
         d_k, d_v = (
-            jnp.matmul(x.swapaxes(-1, -2), y).swapaxes(-1, -2)
-            for x, y in ((_view(q, part), d_logits), (d, probs))
+            jnp.einsum("...qk,...qd->...kd", x, y)
+            for x, y in ((d_logits, _view(q, part)), (probs, d))
         )
         d_parts.append(Part(d_k, d_v, None))
     return d_q.astype(dtype), tuple(d_parts)

@@ -46,6 +46,12 @@ def sincos2d(
     return jnp.concatenate(waves, axis=1).astype(dtype)[None]
 
 
+def _flat(x: Tokens) -> Float[Array, "rows width"]:
+    # The gradient of a weight sums over all tokens. If these have two axes, XLA on a CPU copies and
+    # transposes the tokens for it.
+    return x.reshape(-1, x.shape[-1])
+
+
 class Attention(nn.Module):
     """Multi-head attention with biases, and with the softmax in float32."""
 
@@ -55,15 +61,20 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: Tokens, queries: Tokens | None = None) -> Tokens:
         """Lets every token, or each of other `queries`, attend to all tokens of its row."""
-        head_dim = x.shape[-1] // self.num_heads
-        q, k, v = (
-            nn.DenseGeneral((self.num_heads, head_dim), dtype=self.dtype, name=name)(y)
-            for name, y in (("query", x if queries is None else queries), ("key", x), ("value", x))
-        )
-        q, k, v = (x.swapaxes(1, 2) for x in (q * head_dim**-0.5, k, v))
+        rows, _, width = x.shape
+        heads = self.num_heads, width // self.num_heads
+        queries = x if queries is None else queries
+
+        def project(name: str, x: Tokens) -> Float[Array, "batch heads tokens head_dim"]:
+            y = nn.DenseGeneral(heads, dtype=self.dtype, name=name)(_flat(x))
+            return y.reshape(rows, -1, *heads).swapaxes(1, 2)
+
+        q, k, v = project("query", queries), project("key", x), project("value", x)
         part = attention_parts.Part(k, v, None)
-        encoded = attention_parts.attend_parts(q[:, :, None], (part,), 0.0)[:, :, 0].swapaxes(1, 2)
-        return nn.DenseGeneral(x.shape[-1], axis=(-2, -1), dtype=self.dtype, name="out")(encoded)
+        q = (q * heads[1] ** -0.5)[:, :, None]
+        encoded = attention_parts.attend_parts(q, (part,), 0.0)[:, :, 0].swapaxes(1, 2)
+        out = nn.DenseGeneral(width, axis=(-2, -1), dtype=self.dtype, name="out")
+        return out(encoded.reshape(-1, *heads)).reshape(queries.shape)
 
 
 class MlpBlock(nn.Module):
@@ -75,9 +86,8 @@ class MlpBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Tokens) -> Tokens:
         """Maps each token by itself."""
-        width = x.shape[-1]
-        x = nn.gelu(nn.Dense(self.mlp_dim, dtype=self.dtype)(x), approximate=True)
-        return nn.Dense(width, dtype=self.dtype)(x)
+        y = nn.gelu(nn.Dense(self.mlp_dim, dtype=self.dtype)(_flat(x)), approximate=True)
+        return nn.Dense(x.shape[-1], dtype=self.dtype)(y).reshape(x.shape)
 
 
 class EncoderBlock(nn.Module):

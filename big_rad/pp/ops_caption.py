@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int32
 
+from big_rad.grounding import exchanged_sides
 from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.pp.example import Example
 from big_rad.pp.ops import OPS, Op, rng_of
@@ -29,6 +30,7 @@ def get_caption(
     langs: Sequence[str] = (),
     style: str = "both",
     texts: int = 1,
+    exchanged: bool = False,
     keys: int = 16,
     choose: str = "random",
 ) -> Op:
@@ -51,6 +53,13 @@ def get_caption(
     - `text_keys` [keys, 2]: the keys of all texts of the image, those of the row's own texts first,
       then zeros. Equal sentences have equal keys, whatever their case and white space.
 
+    With `exchanged` it adds these, int32:
+
+    - `exchanged` [length]: the first of the row's texts that names exactly one side, with left and
+      right exchanged. It belongs to the image no more, unless one of its other texts says the same.
+    - `exchanged_key` [2]: the key of this text; zeros if no text names exactly one side, and the
+      row then is that of an empty text.
+
     It also adds `reference`, the first of the texts itself, and `lang`, its language.
 
     Args:
@@ -61,6 +70,7 @@ def get_caption(
         style: "sentence" writes one sentence, "report" the whole report, and "both" either of them
             with the same probability.
         texts: the number of texts of a row. They differ as long as the image has as many.
+        exchanged: whether a text with left and right exchanged is added.
         keys: the most texts of an image that get a key.
         choose: "random" draws the language and the sentence; "first" takes the first text and, if
             `style` is "both", the report.
@@ -108,18 +118,40 @@ def get_caption(
         if texts == 1:
             row, cut = row[0], cut[0]
         image = str(example.get("image_id") or example.get("id", ""))
-        return example | {
-            "text": row,
-            "mask_ar": np.zeros_like(row),
-            "mask_loss": np.ones_like(row),
-            "cut": cut,
-            "image_key": key(image),
-            "text_keys": _keys([said for said, _ in own], others, keys),
-            "reference": own[0][0],
-            "lang": own[0][1],
-        }
+        more = _exchanged(tok, [said for said, _ in own], length, lower) if exchanged else {}
+        return (
+            example
+            | more
+            | {
+                "text": row,
+                "mask_ar": np.zeros_like(row),
+                "mask_loss": np.ones_like(row),
+                "cut": cut,
+                "image_key": key(image),
+                "text_keys": _keys([said for said, _ in own], others, keys),
+                "reference": own[0][0],
+                "lang": own[0][1],
+            }
+        )
 
     return _caption
+
+
+def _exchanged(
+    tok: tokenizer_lib.Tokenizer, texts: Sequence[str], length: int, lower: bool
+) -> dict[str, Int32[np.ndarray, "..."]]:
+    # The fields of the text with left and right exchanged. A row that is equal to that of the text
+    # itself, since it was cut before the side, would push the text away from its image.
+    for text in texts:
+        if other := exchanged_sides.of_one_side(text):
+            ids, _ = tokens(tok, other, length, lower)
+            if ids != tokens(tok, text, length, lower)[0]:
+                break
+    else:
+        other, ids = "", []
+    row = np.full(length, tok.caption_pad_id, np.int32)
+    row[: len(ids)] = ids
+    return {"exchanged": row, "exchanged_key": key(other)}
 
 
 def _pool(sentences: Sequence[str], style: str) -> list[list[str]]:

@@ -98,6 +98,7 @@ def pair_pp(
     langs: tuple[str, ...] = (),
     style: str = "both",
     texts: int = 1,
+    exchanged: bool = False,
     choose: str = "random",
     keep: bool = True,
 ) -> str:
@@ -106,13 +107,16 @@ def pair_pp(
     Args:
         c: a config with `image`, `tokenizer` and `text`.
         length: the context length in tokens.
-        langs, style, texts, choose: see the op `caption`.
+        langs, style, texts, exchanged, choose: see the op `caption`.
         view, augment: see `train_pp`.
         keep: whether only the fields of a training batch remain.
     """
     options = f"length={length}, langs={langs!r}, style={style!r}, texts={texts}, choose={choose!r}"
+    if exchanged:
+        options += ", exchanged=True"
     caption = f"caption({c['tokenizer']['path']!r}, {options})"
     fields = ["id", "image", "text", "mask_ar", "mask_loss", "cut", "image_key", "text_keys"]
+    fields += ["exchanged", "exchanged_key"] * exchanged
     ops = [view, "load", augment, _normalize(c), _resize(c), clean(c), caption]
     return "|".join(filter(None, [*ops, _keep(fields) if keep else ""]))  # fmt: skip
 

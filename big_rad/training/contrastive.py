@@ -75,7 +75,9 @@ def sigmoid_loss(
         t, b: the temperature and the bias.
         keys: `image_key` and `text_keys` of the rows, see `positives`, of which the first n are
             those of the row's own texts; and optionally `weight` f32 [B], which is 0 for a row that
-            does not count.
+            does not count. With `exchanged_key` i32 [B, 2] the last of the n texts is not one of
+            the image: it belongs to no row but those with an equal text, and does not count where
+            its key is (0, 0).
         blocks: the number of blocks, which divides B. It has to be a multiple of the number of
             devices that the rows are split over, so that a block is on one device.
 
@@ -97,17 +99,23 @@ def sigmoid_loss(
     def cut(tree: Any) -> Any:
         return jax.tree.map(lambda x: x.reshape(blocks, -1, *x.shape[1:]), tree)
 
-    def each(x: Array) -> Array:  # Repeats what belongs to a row for each of its texts.
-        return jnp.repeat(x, count, axis=0)
-
+    of_texts = {
+        "weight": jnp.repeat(weight[:, None], count, axis=1),
+        "image_key": jnp.repeat(keys["image_key"][:, None], count, axis=1),
+        "text_keys": keys["text_keys"][:, :count, None],
+    }
+    if "exchanged_key" in keys:
+        key = keys["exchanged_key"]
+        of_texts |= {
+            "weight": of_texts["weight"].at[:, -1].mul((key != 0).any(axis=1)),
+            "image_key": of_texts["image_key"].at[:, -1].set(0),
+            "text_keys": jnp.concatenate([keys["text_keys"][:, : count - 1], key[:, None]], axis=1)[
+                :, :, None
+            ],
+        }
     images = cut({"z": image, "weight": weight, **{k: keys[k] for k in KEY_FIELDS}})
     texts = cut(
-        {
-            "z": text.reshape(rows * count, -1),
-            "weight": each(weight),
-            "image_key": each(keys["image_key"]),
-            "text_keys": keys["text_keys"][:, :count].reshape(rows * count, 1, 2),
-        }
+        {k: x.reshape(rows * count, *x.shape[2:]) for k, x in (of_texts | {"z": text}).items()}
     )
 
     @jax.checkpoint  # The logits of a block are computed again in the backward pass.
@@ -138,12 +146,14 @@ def sigmoid_loss(
     start = (texts, (zeros, zeros), *nobody)
     (_, (loss, found), by_image, by_text), _ = jax.lax.scan(hop, start, None, length=blocks)
     total = jnp.maximum(weight.sum(), 1.0)
+    has_image = (texts["image_key"] != 0).any(axis=-1)
+    own = total * (count - ("exchanged_key" in keys))  # The number of texts of the images.
     metrics = {
         "positives": found.sum() / total,
         "text_accuracy": (by_image[1] * images["weight"]).sum() / total,
-        "image_accuracy": (by_text[1] * texts["weight"]).sum() / (total * count),
+        "image_accuracy": (by_text[1] * texts["weight"] * has_image).sum() / own,
     }
-    return loss.sum() / (total * count), metrics
+    return loss.sum() / own, metrics
 
 
 def _pass_on(x: Float[Array, "blocks ..."]) -> Float[Array, "blocks ..."]:
@@ -188,11 +198,17 @@ class Pairs:
     def embed(self, model: nn.Module, params: Params, batch: Batch) -> dict[str, Array]:
         """Returns the embeddings `image` [B, D] and `text` [B, D] or [B, n, D] of a batch, f32.
 
-        Each row is embedded by itself, so a batch may be embedded in parts.
+        The last of several texts is `exchanged`, if the batch has it. Each row is embedded by
+        itself, so a batch may be embedded in parts.
         """
-        rows = batch["text"].reshape(-1, batch["text"].shape[-1])
-        (image, text), _ = model.apply({"params": params}, batch["image"], rows)
-        return {"image": image, "text": text.reshape(*batch["text"].shape[:-1], -1)}
+        texts = batch["text"]
+        if "exchanged" in batch:
+            several = texts.reshape(len(texts), -1, texts.shape[-1])
+            texts = jnp.concatenate([several, batch["exchanged"][:, None]], axis=1)
+        (image, text), _ = model.apply(
+            {"params": params}, batch["image"], texts.reshape(-1, texts.shape[-1])
+        )
+        return {"image": image, "text": text.reshape(*texts.shape[:-1], -1)}
 
     def of_embeddings(
         self, params: Params, embedded: Mapping[str, Array], batch: Batch
@@ -210,7 +226,7 @@ class Pairs:
             (loss, metrics): those of `sigmoid_loss`, and `weight`, the number of rows that count;
             `temperature`, `bias`, and `cut_texts`, the share of texts that were cut.
         """
-        keys = {k: batch[k] for k in KEY_FIELDS}
+        keys = {k: batch[k] for k in (*KEY_FIELDS, "exchanged_key") if k in batch}
         if "mask_loss" in batch:
             used = (batch["mask_loss"] != 0).reshape(len(batch["text"]), -1).any(axis=1)
             keys["weight"] = used.astype(jnp.float32)

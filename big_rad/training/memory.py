@@ -113,6 +113,7 @@ def predict(config: Config, vocab_size: int, batch: Shapes | None = None) -> Pre
         head = Part("logits in hand", "", 0, _head(config, vocab_size, micro) / GIB)
     else:  # All pairs of the whole batch meet, also if it is embedded in microbatches.
         rows, texts = batch["text"].shape[0], math.prod(batch["text"].shape[1:-1])
+        texts += "exchanged" in batch
         head = Part("logits in hand", "", 0, 4 * 4 * pairs.logits(rows, texts) / GIB)
         if config.grad_accum > 1:
             state.append(
@@ -207,6 +208,8 @@ def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
         keys = max(t.get("keys", 16) for t in captions)
         sizes = dict.fromkeys(("text", "mask_ar", "mask_loss"), (*several, text))
         sizes |= {"cut": several, "image_key": (2,), "text_keys": (keys, 2)}
+        if any(t.get("exchanged") for t in captions):
+            sizes |= {"exchanged": (text,), "exchanged_key": (2,)}
         return image | {
             k: jax.ShapeDtypeStruct((rows, *size), np.int32) for k, size in sizes.items()
         }

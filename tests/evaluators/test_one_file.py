@@ -212,3 +212,10 @@ def test_its_samples_are_compared_before_and_after(lab, tmp_path):
     Ran.records = [r | {"scores": {"loss": 1.0}} for r in Ran.records]
     text = before_after.text(before_after.compare({"held_out": Ran}, tmp_path), EVALS)
     assert "| Texts held out: token loss | 2.000 " in text and "| -1.000 " in text
+
+
+@pytest.mark.parametrize("kind, model", [("retrieval", "radgrounder"), ("grounded", "two_towers")])
+def test_an_evaluator_of_another_kind_of_model_is_refused(kind, model):
+    spec = {"type": kind, "builder": "phantom"}
+    with pytest.raises(ValueError, match=f"type '{kind}' is not for {model}, which"):
+        evaluators.check("x", spec, model)

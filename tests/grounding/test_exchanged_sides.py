@@ -18,3 +18,17 @@ from big_rad.grounding import exchanged_sides
 def test_words_for_sides_are_exchanged_and_all_others_stay(text, other):
     assert exchanged_sides.exchanged(text) == other
     assert exchanged_sides.exchanged(other) == text
+
+
+@pytest.mark.parametrize(
+    "text, other",
+    [
+        ("Cyst of the left kidney.", "Cyst of the right kidney."),
+        ("Zyste der rechten Niere.", "Zyste der linken Niere."),
+        ("Left and right lung.", ""),
+        ("The liver is normal.", ""),
+        ("No fluid is left.", ""),
+    ],
+)
+def test_a_text_of_one_side_names_the_other_one_after_the_exchange(text, other):
+    assert exchanged_sides.of_one_side(text) == other

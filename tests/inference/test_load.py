@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from big_rad import trees
+from big_rad import evaluate, predict, trees
 from big_rad.inference import load
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import npz, source_config
-from tests.helpers import foreign, siglips
+from tests.helpers import foreign, siglips, towers
+from tools import export
 
 TINY = tokenizers.load("tiny")
 
@@ -125,6 +126,26 @@ def test_a_run_of_two_towers_is_loaded_with_the_table_that_it_has(dtype, padding
     text = np.ones((2, 6), np.int32)
     (_, embedded), _ = found.model.apply({"params": found.params}, None, text)
     assert embedded.shape == (2, 24)
+
+
+@pytest.mark.parametrize(
+    "main, arguments",
+    [
+        (export.main, "{run} {out}"),
+        (predict.main, "--checkpoint={run} --modality=CT {image} --out={out}"),
+        (evaluate.main, "--checkpoint={run} --data=phantom --data_dir={out} --out={out}"),
+    ],
+)
+def test_what_needs_answers_refuses_two_towers(main, arguments, tmp_path, capsys):
+    places = dict(run=tmp_path / "run", out=tmp_path / "out", image=tmp_path / "x.npy")
+    towers.write_run(places["run"])
+    np.save(places["image"], np.zeros((28, 28), np.int16))
+    try:
+        code = main(arguments.format(**places).split())
+    except SystemExit as e:
+        code = e.code
+    assert code == 2
+    assert "embeds images and texts" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_siglip_of_another_program_needs_its_tokenizer_beside_it_and_says_what_it_guesses(

@@ -66,6 +66,24 @@ def test_the_keys_are_those_of_all_texts_with_the_own_one_first():
     np.testing.assert_array_equal(other["text_keys"][0], en["text_keys"][0])
 
 
+def test_an_exchanged_text_is_the_first_with_one_side_and_has_its_own_key():
+    said = [
+        {"task": "report", "lang": "en", "sentence": s}
+        for s in ("The liver is normal.", "Cyst of the left kidney.", "Left and right lung.")
+    ]
+    made = make(said, style="sentence", choose="first", texts=3, exchanged=True, length=16)
+    ids = TOK.encode("cyst of the right kidney.", eos=True)
+    assert made["exchanged"].tolist() == [*ids, *[0] * (16 - len(ids))]
+    np.testing.assert_array_equal(
+        made["exchanged_key"], ops_caption.key("Cyst of the right kidney.")
+    )
+    one = make(said, style="sentence", choose="first", exchanged=True, length=16)
+    assert not one["exchanged"].any() and not one["exchanged_key"].any()
+    # The row of a text that is cut before its side is that of the exchanged text.
+    cut = make(said[1:2], style="sentence", exchanged=True, length=4)
+    assert not cut["exchanged"].any() and not cut["exchanged_key"].any()
+
+
 def test_a_long_report_is_cut_at_a_sentence_and_a_long_sentence_at_a_token():
     text = "Leber frei. Milz frei. " + "Niere ohne Befund. " * 20
     ids, cut = ops_caption.tokens(TOK, text, 16)

@@ -18,7 +18,7 @@ import zstandard
 
 from big_rad.datasets import core
 from big_rad.datasets.phantom import export
-from tests.helpers import tiny_run
+from tests.helpers import tiny_run, towers
 from tests.published import folder, refrad2d
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -104,19 +104,23 @@ def test_p9_planted_identifiers_appear_in_no_artefact(places):
         "predict": ["big_rad.predict", f"--checkpoint={out}/run", dicom, f"--out={out}/predicted"],
         "predict broken": ["big_rad.predict", f"--checkpoint={out}/run", broken],
     }
+    searched = [f"--data_dir={data}", "--data=folder:train", "--query=liver"]
+    for name, image in {"search": dicom, "search broken": broken}.items():
+        asked = [f"--checkpoint={towers.write_run(base / 'towers')}", f"--image={image}"]
+        commands[name] = ["tools.retrieve", *asked, *searched, f"--out={out}/search.html"]
     codes = {}
     for name, command in commands.items():
         if name.startswith("build"):
             command = [*command, f"--data_dir={data}", "--max_reject_share=0.5"]
         codes[name], text = printed(*command)
         assert CANARY not in text, name
-    fails = {"validate": 1, "predict broken": 2}
+    fails = {"validate": 1, "predict broken": 2, "search broken": 2}
     assert {k: v for k, v in codes.items() if v} == fails
     seen = 0
     for path, content in search(base, source):
         assert CANARY.encode() not in content, path
         seen += 1
-    assert seen > 20
+    assert seen > 20 and (out / "search.html").exists() and (out / "search.parquet").exists()
     rejects = next(data.glob("refrad2d/default/*/rejects.jsonl")).read_text().splitlines()
     assert rejects
     for name in ("refrad2d", "folder"):

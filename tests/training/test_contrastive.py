@@ -107,13 +107,43 @@ def test_a_row_without_weight_counts_nowhere():
     np.testing.assert_allclose(metrics["text_accuracy"], same["text_accuracy"])
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_an_exchanged_text_belongs_to_the_images_that_have_it_and_to_no_other(blocks):
+    rng = np.random.default_rng(0)
+    image, text = unit(rng, 4), unit(rng, 8).reshape(4, 2, 5)
+    # The exchanged text of image 1 is a text of image 2; image 3 has none.
+    rows = keys(range(1, 5), [[11, 12], [21, 22], [31, 32], [41, 42]])
+    exchanged = np.array([[n, n] for n in (22, 91, 0, 92)], np.int32)
+    got, metrics = contrastive.sigmoid_loss(
+        image, text, T, B, rows | {"exchanged_key": exchanged}, blocks=blocks
+    )
+    kept = [0, 1, 2, 3, 4, 6, 7]  # Own and exchanged texts by turns, without the missing one.
+    together = np.zeros((4, 8), bool)
+    together[range(4), range(0, 8, 2)] = together[1, 1] = True
+    want = plain(image, text.reshape(8, 5)[kept], together[:, kept])
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    np.testing.assert_allclose(metrics["positives"], 5 / 4, rtol=1e-6)
+    best = (image @ text[:, 0].T).argmax(0)
+    np.testing.assert_allclose(metrics["image_accuracy"], (best == np.arange(4)).mean())
+
+
+def test_an_exchanged_text_is_embedded_as_the_last_text_of_its_row():
+    model, params, batch = make(rows=4, texts=(2,))
+    other = batch["text"][:, 0] % 7
+    own = contrastive.Pairs().embed(model, params, batch)
+    more = contrastive.Pairs().embed(model, params, batch | {"exchanged": other})
+    alone = contrastive.Pairs().embed(model, params, batch | {"text": other})
+    np.testing.assert_allclose(more["text"][:, :2], own["text"], atol=1e-6)
+    np.testing.assert_allclose(more["text"][:, 2], alone["text"], atol=1e-6)
+
+
 def test_blocks_that_do_not_divide_the_rows_are_refused():
     z = np.ones((6, 2), np.float32)
     with pytest.raises(ValueError, match="6 rows do not divide into 4 blocks"):
         contrastive.sigmoid_loss(z, z, T, B, keys(range(6), [[1]] * 6), blocks=4)
 
 
-def make(rows=8, seed=0, texts=()):
+def make(rows=8, seed=0, texts=(), exchanged=False):
     """A tiny model, its parameters and a batch with positives beside the diagonal."""
     rng = np.random.default_rng(seed)
     model = two_towers.Model(img=IMG, txt=TXT)
@@ -122,12 +152,15 @@ def make(rows=8, seed=0, texts=()):
         "text": rng.integers(1, 32, (rows, *texts, 6)).astype(np.int32),
         **keys([1, 1, *range(2, rows)], [[10 + i // 2, 90 + i] for i in range(rows)]),
     }
+    if exchanged:
+        batch["exchanged"] = rng.integers(1, 32, (rows, 6)).astype(np.int32)
+        batch["exchanged_key"] = np.array([[n % 5, n % 5] for n in range(rows)], np.int32)
     params = jax.jit(model.init)(jax.random.key(0), batch["image"][:1], np.ones((1, 6), int))
     return model, params["params"], batch
 
 
 def test_four_accumulated_microbatches_equal_the_whole_batch():
-    model, params, batch = make(texts=(2,))
+    model, params, batch = make(texts=(2,), exchanged=True)
     names = trees.flatten(params)
     optimizer = types.SimpleNamespace(trainable=dict.fromkeys(names, True), tx=optax.sgd(1.0))
     ends = []
@@ -142,7 +175,7 @@ def test_four_accumulated_microbatches_equal_the_whole_batch():
     for name in whole:
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5, err_msg=name)
     for name in names:
-        np.testing.assert_allclose(second[name], first[name], atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(second[name], first[name], rtol=1e-6, atol=1e-6, err_msg=name)
         assert np.abs(first[name] - names[name]).max() > 0 or name.endswith("key/bias"), name
 
 
@@ -153,7 +186,7 @@ from big_rad import sharding, trees
 from big_rad.training import losses
 from tests.training import test_contrastive as made
 
-model, params, batch = made.make(rows=16, texts=(2,))
+model, params, batch = made.make(rows=16, texts=(2,), exchanged=True)
 
 def run(devices):
     mesh = sharding.make_mesh((("data", -1),), devices)
