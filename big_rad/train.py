@@ -103,7 +103,7 @@ def train(
     if ending.how == "finished" and jax.process_index() == 0:
         log(f"page: {run_page.write(workdir)}")
         tasks = {spec_lib.class_of(spec.type).task for spec in config.evals.values()}
-        for line in run_info.next_commands(workdir, data_dir, tasks, config.model_name):
+        for line in run_info.next_commands(workdir, data_dir, tasks, config):
             log(line)
     return metrics
 

@@ -18,6 +18,7 @@ from big_rad.models import siglip, two_towers
 from big_rad.pp import ops_caption, strings
 from configs import common
 
+_INIT = "siglip2-so400m-patch14-224"
 _FILES = (".npz", ".bin", ".pt", ".pth", ".safetensors")
 # The evaluators and their numbers of images. The level of chance of a search depends on it.
 _EVALUATED = {"retrieval": 300, "zero_shot": 600}
@@ -30,9 +31,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
         arg,
         variant=("so400m", "tiny"),
-        init="siglip2-so400m-patch14-224",
+        init="",
         tokenizer="",
-        size=224,
+        size=0,
         length=0,
         data=("refrad2d", "folder", "phantom"),
         folder="default",
@@ -43,27 +44,33 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         steps=0,
     )
     fields.check_arguments(
-        a, size=fields.whole(1), length=fields.whole(0), texts=fields.whole(0),
-        batch=fields.whole(0), steps=fields.whole(0),
-    )  # fmt: skip
-    c = common.base()
+        a,
+        texts=fields.whole(0, 16),
+        **dict.fromkeys(("size", "length", "batch", "steps"), fields.whole(0)),
+    )
     tiny = a.variant == "tiny"
+    if a.data == "phantom" and not tiny:
+        raise ValueError(
+            "config argument 'data=phantom' needs 'variant=tiny': the phantom is drawn for towers "
+            "that start from random values, and teaches So400m nothing about scans"
+        )
+    c = common.base()
     c.model_name, c.loss = "two_towers", "sigmoid_pairs()"
     c.tokenizer.sets = ()  # Texts point at nothing.
-    c.image.size = 112 if tiny and a.size == 224 else a.size
+    c.image.size = a.size or (112 if tiny else 224)
     length = a.length or (48 if tiny else 64)
     c.model = two_towers.VARIANTS[a.variant]
     c.model.img.update(siglip.VARIANTS[c.model.img.variant])
     c.model.txt.update(two_towers.TEXT_VARIANTS[c.model.txt.variant], length=length)
     for part in (c.model.img, c.model.txt):
         part.remat_policy = "none"
+    c.model_init = a.init or ("" if tiny else _INIT)
+    folder = pathlib.PurePath(c.model_init)
+    beside = str(folder.parent if folder.suffix in _FILES else folder) if c.model_init else "tiny"
+    c.tokenizer.path = a.tokenizer or beside
     if tiny:
         _set_tiny(c)
     else:
-        c.model_init = a.init
-        folder = pathlib.PurePath(a.init)
-        beside = str(folder.parent if folder.suffix in _FILES else folder)
-        c.tokenizer.path = a.tokenizer or beside
         c.grad_accum = 16
         for part in (c.model.img, c.model.txt):
             part.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
@@ -123,7 +130,6 @@ def _set_tiny(c: ml_collections.ConfigDict) -> None:
     # As in the demo, whose docstring says why: Muon, sine waves as positions, and a patch embedding
     # that learns slowly. Temperature and bias start near their final values and learn fast, since
     # a run of a few hundred steps has no time to find them.
-    c.tokenizer.path = "tiny"
     c.model.img.posemb_init = "sincos2d"
     c.model.bias_init = -5.0
     for part in (c.model.img, c.model.txt):

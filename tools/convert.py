@@ -136,6 +136,11 @@ def convert(
     if calibrated:
         calibration.carry(src, dst)
     log(f"wrote {dst}: {len(sums)} tensors, read back and compared by sha256")
+    if siglip.is_whole(source.flat) and to in ("npz", "open_clip") and source.tokenizer:
+        log(
+            f"{dst} holds no tokenizer, which training and search need: copy that of "
+            f"{source.tokenizer} ({' or '.join(_TOKENIZER_FILES)}) into its folder"
+        )
     return sums
 
 

@@ -95,9 +95,9 @@ def siglip_flops(d: Dims) -> float:
 
 
 def pair_of_towers_flops(
-    img: Mapping[str, int], txt: Mapping[str, int], pixels: int, length: int
+    img: Mapping[str, int], txt: Mapping[str, int], pixels: int, length: int, texts: float = 1
 ) -> float:
-    """Returns the forward FLOPs of an image and a text in the two towers of SigLIP.
+    """Returns the forward FLOPs of an image and its texts in the two towers of SigLIP.
 
     Padding counts as well, since the text tower has no mask. A training step needs three times as
     much, and four times if gradients are accumulated, see `training.step`. The products of
@@ -107,13 +107,15 @@ def pair_of_towers_flops(
         img, txt: The dimensions of the towers, as in a model config without a variant.
         pixels: The side of the square image in pixels.
         length: The context length in tokens.
+        texts: The number of texts of an image.
     """
     w, f, n = img["width"], img["mlp_dim"], (pixels // img["patch_size"]) ** 2
     # The keys and values of all tokens, then one query, its attention, and the MLP block.
     pool = 4 * n * w * w + 4 * w * w + 4 * n * w + 4 * w * f
     text, head = txt["width"], img.get("num_classes") or w
     layer = 2 * length * (4 * text * text + 2 * text * txt["mlp_dim"]) + 4 * length**2 * text
-    return siglip_flops(Dims(img, {}, pixels)) + pool + txt["depth"] * layer + 2 * text * head
+    per_text = txt["depth"] * layer + 2 * text * head
+    return siglip_flops(Dims(img, {}, pixels)) + pool + texts * per_text
 
 
 def projector_flops(d: Dims) -> float:

@@ -63,7 +63,8 @@ def write(
     results, steps = run.results()
     evals = (run.config or {}).get("evals") or {}
     sections = page_sections.sections_of(evals, results, steps, run.workdir / "samples")
-    title = f"RadGrounder: {run.workdir.resolve().name}"
+    kind = "Adapted SigLIP" if _is_siglip(run) else "RadGrounder"
+    title = f"{kind}: {run.workdir.resolve().name}"
     parts = [
         page_parts.header({"title": title, "lead": _lead(run, now), "facts": _facts(run)}),
         _failure(run),
@@ -177,8 +178,13 @@ def _facts(run: RunState) -> dict[str, str]:
     if run.config:
         facts["rows a step"] = f"{run.config.input.batch_size:,}"
         facts["seed"] = str(run.config.get("seed", "–"))
-        facts["box codec"] = _codec_name(run.config.get("codec"))
+        if not _is_siglip(run):
+            facts["box codec"] = _codec_name(run.config.get("codec"))
     return facts
+
+
+def _is_siglip(run: RunState) -> bool:
+    return bool(run.config) and run.config.get("model_name") == "two_towers"
 
 
 def _best_step(run: RunState) -> dict[str, str]:

@@ -5,7 +5,7 @@ themselves are in the modules `ops_*`.
 """
 
 import inspect
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,12 @@ _OP_MODULES = (
 )  # fmt: skip
 # The ops that make the texts and do not need pixels.
 TEXT_OPS = ("view", "without", "clean", "detect_vqa", "prompt", "ground", "tok", "caption", "keep")
+
+# The ops that read a tokenizer, and the functions that check their arguments without it.
+_WITH_TOKENIZER: dict[str, Callable[..., Any]] = {
+    "tok": ops_text.check_row,
+    "caption": ops_caption.check_texts,
+}
 
 
 def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
@@ -130,13 +136,13 @@ def check(pp: str) -> None:
     """
     for name, args, kwargs in map(parse_call, split(pp)):
         try:
-            if name != "tok":
+            if name not in _WITH_TOKENIZER:
                 OPS.get(name)(*args, **kwargs)
                 continue
             given = inspect.signature(OPS.get(name)).bind(*args, **kwargs)
             given.apply_defaults()
-            takes = inspect.signature(ops_text.check_row).parameters
-            ops_text.check_row(**{k: v for k, v in given.arguments.items() if k in takes})
+            takes = inspect.signature(_WITH_TOKENIZER[name]).parameters
+            _WITH_TOKENIZER[name](**{k: v for k, v in given.arguments.items() if k in takes})
         except (TypeError, KeyError) as e:
             said = e.args[0] if isinstance(e, KeyError) and e.args else e
             raise ValueError(f"preprocessing op {name!r}: {said}") from e

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int32
 
+from big_rad import registry
 from big_rad.grounding import exchanged_sides
 from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.pp.example import Example
@@ -79,15 +80,7 @@ def get_caption(
         ValueError: An argument is outside its range.
         FileNotFoundError: The tokenizer does not exist.
     """
-    if length < 2 or texts < 1 or keys < texts:
-        raise ValueError(
-            f"caption: length={length} must be at least 2, texts={texts} at least 1, and "
-            f"keys={keys} at least texts"
-        )
-    if choose not in ("random", "first") or style not in STYLES:
-        raise ValueError(
-            f'caption: choose={choose!r}, style={style!r}; known: "random" and "first", {STYLES}'
-        )
+    check_texts(length, style, texts, keys, choose)
     tok = tokenizer_lib.load(tokenizer, ())
 
     def _caption(example: Example) -> Example:
@@ -135,6 +128,30 @@ def get_caption(
         )
 
     return _caption
+
+
+def check_texts(length: int, style: str, texts: int, keys: int, choose: str) -> None:
+    """Checks the arguments of `caption` that say which texts a row has.
+
+    Raises:
+        ValueError: An argument is outside its range; the message says which one it can be.
+    """
+    for name, value, low in (("length", length, 2), ("texts", texts, 1), ("keys", keys, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise ValueError(
+                f"caption: {name}={value!r} has to be a whole number of at least {low}"
+            )
+    if texts > keys:
+        raise ValueError(
+            f"caption: texts={texts} is more than keys={keys}, and each text of a row needs a key; "
+            f"take at most {keys} texts"
+        )
+    for name, value, known in (("style", style, STYLES), ("choose", choose, ("random", "first"))):
+        if value not in known:
+            raise ValueError(
+                f"caption: {name}={value!r}; known: {', '.join(known)}"
+                + registry.did_you_mean(str(value), known)
+            )
 
 
 def _exchanged(

@@ -50,7 +50,7 @@ class Optimizer:
     Attributes:
         tx: the Optax transformation, over the flat dict of trained parameters.
         trainable: a dict from the name of each parameter to whether it is trained.
-        learning_rate: a function from a step to the learning rate of the first trained parameter,
+        learning_rate: a function from a step to the learning rate of the largest trained array,
             for logging.
     """
 
@@ -175,6 +175,8 @@ def make(config: Config, params: Mapping[str, Any], total_steps: int) -> Optimiz
     lr_mults = trees.match(names, config.lr_mults, "config.lr_mults")
     wd_mults = trees.match(names, config.wd_mults, "config.wd_mults")
 
+    largest = max(kept, key=lambda n: math.prod(params[n].shape))
+
     def step_size(step: Step) -> dict[str, Any]:
         factors = {a: schedule(step) for a, schedule in schedules.items()}
         return {n: -config.lr * lr_mults[n] * factors[by_name[n]] for n in kept}
@@ -190,7 +192,7 @@ def make(config: Config, params: Mapping[str, Any], total_steps: int) -> Optimiz
     return Optimizer(
         tx=optax.chain(*parts),
         trainable=trainable,
-        learning_rate=lambda step: -step_size(step)[kept[0]],
+        learning_rate=lambda step: -step_size(step)[largest],
     )
 
 

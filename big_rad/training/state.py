@@ -1,5 +1,6 @@
 """The training state: its shapes, the devices that hold its arrays, and its initial values."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +11,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from big_rad import models, sharding, trees, weights
+from big_rad import fields, models, sharding, trees, weights
 from big_rad.config.defaults import Config
 from big_rad.inference import load
 from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import optim
 from big_rad.training import step as step_lib
-from big_rad.weights import table
+from big_rad.weights import infer, table, two_towers
 from big_rad.workdir import checkpoint
 
 _POOL = "MAPHead_0"  # The attention pool of SigLIP's image tower.
@@ -188,12 +189,47 @@ def initial_params(
     if config.model_init:
         rows = flat[table.TEXT if table.TEXT in flat else table.NAME].shape[0]
         tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
+        if not dont_load:
+            _check_sizes(config.model_init, tree, params)
         _check_context(config.model_init, tree, params)
         params = models.load(config.model_name, params, tree, dont_load)
     if config.model_init_img:
         image = _with_image_tower(params["img"], config.model_init_img, log)
         params = {**params, "img": image}
     return params
+
+
+def _check_sizes(path: str, tree: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    # Names the fields of the config where the model has other sizes than the checkpoint. All other
+    # differences are found when the arrays are fitted.
+    held, wanted = (_sizes(path, x) for x in (tree, params))
+    wrong = {
+        f"config.model.{part}.{field}": (held[part][field], size)
+        for part, sizes in wanted.items()
+        for field, size in sizes.items()
+        if part in held and held[part][field] != size
+    }
+    if wrong:
+        differ = "\n  ".join(f"{n} is {ours}, {path} has {its}" for n, (its, ours) in wrong.items())
+        take = " ".join(f"--{n}={its}" for n, (its, _) in wrong.items())
+        raise ValueError(
+            f"the model and the checkpoint {path} have other sizes:\n  {differ}\nStart from a "
+            f"checkpoint of the model's sizes (a recipe may have a `variant` of them), or give the "
+            f"model those of the checkpoint: {take}"
+        )
+
+
+def _sizes(path: str, tree: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    # The sizes of each tower in the names of its config, as far as the shapes tell them.
+    flat, found = trees.flatten(tree), {}
+    for part, read in (
+        ("img", lambda: infer.vision_cfg(flat, path, "img/")),
+        ("txt", lambda: two_towers.model_cfg(flat, path)["txt"]),
+        ("llm", lambda: infer.model_cfg(flat, path)["llm"]),
+    ):
+        with contextlib.suppress(ValueError):  # It has no such tower, or not all of it.
+            found[part] = {n: x for n, x in read().items() if n in fields.DIMENSIONS}
+    return found
 
 
 def _check_context(path: str, tree: Mapping[str, Any], params: Mapping[str, Any]) -> None:
@@ -218,6 +254,7 @@ def _with_image_tower(
         others = [n for n in tree if n != "img"]
         log(f"{path}: only its image tower is loaded" + "".join(f", not {n}" for n in others))
         tree = tree["img"]
+    _check_sizes(path, {"img": tree}, {"img": params})
     tree, pools = dict(tree), [_POOL in x for x in (tree, params)]
     if pools == [True, False]:
         # What follows the pool of a SigLIP is no projector to a decoder, though it may be called

@@ -21,7 +21,8 @@ _WHERE = (
     "PaliGemma 2 weights are on Kaggle (models/google/paligemma-2, framework JAX, for example "
     "paligemma2-3b-pt-224) and on Hugging Face (google/paligemma2-3b-pt-224-jax for the npz, "
     "google/paligemma2-3b-pt-224 for safetensors); both ask for an account and for the Gemma "
-    "licence to be accepted. Download it and give its path."
+    "licence to be accepted. SigLIP 2 is on Hugging Face (google/siglip2-so400m-patch14-224). "
+    "Download it and give its path."
 )
 _TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 
@@ -102,6 +103,8 @@ def kind(path: str | pathlib.Path) -> str:
             )
         siglip = str(config.get("model_type")).startswith("siglip")
         return "huggingface_siglip" if siglip else "huggingface"
+    if file.is_dir() and not any(file.iterdir()):
+        raise ValueError(f"checkpoint {str(file)!r} is an empty folder. {_WHERE}")
     if file.suffix == ".gguf":
         raise ValueError(
             f"{file} is a GGUF file, as llama.cpp uses them, mostly quantised; give the checkpoint "

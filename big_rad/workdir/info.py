@@ -130,7 +130,7 @@ def write(
 
 
 def next_commands(
-    workdir: str | pathlib.Path, data_dir: str, tasks: Collection[str], model_name: str = ""
+    workdir: str | pathlib.Path, data_dir: str, tasks: Collection[str], config: Mapping[str, Any]
 ) -> list[str]:
     """Returns shell commands that evaluate a finished run and use it, one per line.
 
@@ -139,8 +139,8 @@ def next_commands(
         data_dir: the folder of the built datasets.
         tasks: the tasks of its evaluators, see `evaluators.spec.Statement.task`; empty if it has no
             evaluators.
-        model_name: the name of the model; "two_towers" searches instead of predicting, and its
-            image tower is what another recipe can start from.
+        config: the config of the run. Two towers search instead of predicting, and their image
+            tower is what another recipe can start from.
     """
     run = shlex.quote(f"--checkpoint={workdir}")
     task = ""
@@ -148,16 +148,29 @@ def next_commands(
         task = " --task=vqa --question='Is there a finding?'"
     data = shlex.quote(f"--data_dir={data_dir}")
     lines = [f"  python -m big_rad.evaluate {run} {data} --controls"] if tasks else []
-    if model_name == "two_towers":
-        tower = shlex.quote(f"--config.model_init_img={workdir}")
-        search = "--data=DATASET:SPLIT --query='lesion in the liver'"
+    if config.get("model_name") == "two_towers":
+        tower, img = shlex.quote(f"--config.model_init_img={workdir}"), config["model"]["img"]
+        recipe = "configs/radgrounder_det.py"
+        if img.get("variant") == "tiny":  # The demo is the recipe with a tower of this size.
+            recipe = f"configs/demo.py:tower=frozen --config.model.img.depth={img['depth']}"
+        searched = _searched(config)
         lines += [
-            f"  python -m tools.retrieve {run} {data} {search}",
-            f"  python -m big_rad.train --config=configs/radgrounder_det.py {tower}",
+            f"  python -m tools.retrieve {run} {data} {searched} --query='lesion in the liver'",
+            f"  python -m big_rad.train --config={recipe} {tower} {data}",
         ]
-        return ["next, with a dataset of yours for DATASET:SPLIT:", *lines]
+        yours = ", with a dataset of yours for DATASET:SPLIT" * ("DATASET" in searched)
+        return [f"next{yours}:", *lines]
     lines.append(f"  python -m big_rad.predict {run} IMAGE.dcm{task}")
     return ["next, with an image of yours for IMAGE.dcm:", *lines]
+
+
+def _searched(config: Mapping[str, Any]) -> str:
+    # The option that names the data that the run was evaluated on.
+    for spec in config["evals"].values():
+        variant = (spec.get("builder_args") or {}).get("config")
+        name = "/".join(filter(None, (spec["builder"], variant)))
+        return shlex.quote(f"--data={name}:{spec['split']}")
+    return "--data=DATASET:SPLIT"
 
 
 def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:

@@ -186,7 +186,7 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
 
     MFU is the number of useful FLOPs per second divided by the peak rate of the devices, see
     `counts`. It is computed from the latest rates, as if all texts had the mean length. A row with
-    several texts is counted as one image with one text.
+    several texts of a decoder is counted as one image with one text.
 
     Returns:
         (MFU, words): the words name the devices and their peak rate, or say why the MFU is None.
@@ -205,7 +205,7 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
     words = f"{run.hardware['devices']} x {kind} at {device.tflops:g} TFLOP/s (dense bfloat16)"
     peak = device.tflops * 1e12 * run.hardware["devices"]
     if "txt" in parameters:
-        return _of_pairs(run, examples, peak, words)
+        return _of_pairs(run, examples, targets, peak, words)
     tower = _trained(parameters)
     if tower is None:
         return None, "it is not counted for models of which only parts are trained"
@@ -220,13 +220,17 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
     return flops / peak, words
 
 
-def _of_pairs(run: RunState, examples: float, peak: float, words: str) -> tuple[float | None, str]:
+def _of_pairs(
+    run: RunState, examples: float, targets: float, peak: float, words: str
+) -> tuple[float | None, str]:
     # The utilisation of a run of two towers. A forward and a backward pass cost three forward ones.
+    # All tokens of a text are targets, with its padding.
     if any(run.parameters_of[n][0] != run.parameters_of[n][1] for n in ("img", "txt")):
         return None, "it is not counted for models of which only parts are trained"
     img, txt = (run.config.model[n].to_dict() for n in ("img", "txt"))
     try:
-        pair = counts.pair_of_towers_flops(img, txt, run.config.image.size, txt["length"])
+        texts = targets / examples / txt["length"]
+        pair = counts.pair_of_towers_flops(img, txt, run.config.image.size, txt["length"], texts)
     except (KeyError, TypeError):
         return None, "it is not counted for this kind of model"
     return 3 * examples * pair / peak, words

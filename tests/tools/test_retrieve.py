@@ -315,4 +315,7 @@ def test_a_run_without_two_towers_is_refused_with_a_remedy(place, capsys):
     tiny_run.mask_checkpoint(place / "radgrounder")
     line = refused(capsys, place, run="radgrounder")
     assert "radgrounder is a radgrounder" in line and "configs/siglip_refrad2d.py" in line
-    assert "does not exist" in refused(capsys, place, run="nothing")
+    (place / "empty").mkdir()
+    for run, why in (("nothing", "does not exist"), ("empty", "is an empty folder")):
+        line = refused(capsys, place, run=run)
+        assert why in line and "a run of configs/siglip_refrad2d.py, or a SigLIP" in line

@@ -62,6 +62,27 @@ def test_another_context_length_is_refused_with_the_one_to_take(run):
         begin(model_init=str(run), model=model)
 
 
+@pytest.mark.parametrize(
+    "name, field",
+    [
+        ("two_towers", "model_init"),
+        ("two_towers", "model_init_img"),
+        ("radgrounder", "model_init_img"),
+    ],
+)
+def test_towers_of_other_sizes_are_refused_with_the_fields_to_change(run, name, field):
+    model = dict(img=dict(siglips.IMG, depth=4), llm=LLM)
+    if name == "two_towers":
+        model = dict(img=model["img"], txt=dict(siglips.TXT, length=9, width=16))
+    with pytest.raises(ValueError, match="have other sizes") as e:
+        begin(name, model=model, **{field: str(run)})
+    told = str(e.value).splitlines()
+    assert f"  config.model.img.depth is 4, {run} has {siglips.IMG['depth']}" in told
+    assert f"--config.model.img.depth={siglips.IMG['depth']}" in told[-1]
+    whole = field == "model_init"
+    assert (f"--config.model.txt.width={siglips.TXT['width']}" in told[-1]) == whole
+
+
 def test_the_table_of_another_tokenizer_is_refused(tmp_path):
     npz.save(tmp_path / "a.npz", trees.unflatten(siglips.flat(90)))
     with pytest.raises(ValueError, match=r"has 90 rows, and the tokenizer .* has 2,000 pieces"):

@@ -19,6 +19,7 @@ import pytest
 from big_rad.config import recipes as config_lib
 from big_rad.training import bad_steps
 from big_rad.workdir import info as run_info
+from configs import siglip_refrad2d
 
 CONFIG = ml_collections.ConfigDict(
     dict(model_name="paligemma", model={"width": 8}, tokenizer={}, codec={}, image={}, lr=1.0)
@@ -235,9 +236,19 @@ def test_without_git_or_outside_a_checkout_there_is_no_revision_and_no_error(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_next_commands_of_two_towers_search_and_hand_the_tower_on():
-    lines = run_info.next_commands("runs/my run", "data", {""}, "two_towers")
+@pytest.mark.parametrize(
+    "variant, recipe",
+    [
+        ("so400m", "radgrounder_det.py"),
+        ("tiny,data=phantom", "demo.py:tower=frozen --config.model.img.depth=3"),
+    ],
+)
+def test_the_next_commands_of_two_towers_search_and_hand_the_tower_on(variant, recipe):
+    config = siglip_refrad2d.get_config(f"variant={variant}")
+    lines = run_info.next_commands("runs/my run", "data", {""}, config)
     assert "python -m big_rad.evaluate '--checkpoint=runs/my run' --data_dir=data" in lines[1]
+    data = "phantom/demo" if "phantom" in variant else "refrad2d"
     assert "python -m tools.retrieve '--checkpoint=runs/my run'" in lines[2]
-    assert "'--config.model_init_img=runs/my run'" in lines[3]
+    assert f"--data={data}:validation --query=" in lines[2]
+    assert f"--config=configs/{recipe} '--config.model_init_img=runs/my run'" in lines[3]
     assert not any("predict" in line for line in lines)

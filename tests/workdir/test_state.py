@@ -104,14 +104,18 @@ def test_utilisation_is_useful_flops_over_the_peak_of_all_devices(tmp_path, towe
     assert words == f"2 x {made_run.H100} at 989 TFLOP/s (dense bfloat16)"
 
 
-def test_utilisation_of_two_towers_counts_padding_and_three_forward_passes(tmp_path):
+@pytest.mark.parametrize("texts, flops", [(1, 0.2735e12), (3, 0.2735e12 + 2 * 0.0532e12)])
+def test_utilisation_of_two_towers_counts_padding_all_texts_and_three_forward_passes(
+    tmp_path, texts, flops
+):
     dims = dict(width=1152, depth=27, mlp_dim=4304, num_heads=16)
     model = dict(img=dict(dims, patch_size=14), txt=dict(dims, length=64))
     config = made_run.config(model=model)
-    lines = [line(12, examples_per_second=900, tokens_per_second=9000, targets_per_second=4000)]
+    targets = texts * 64 * 900
+    lines = [line(12, examples_per_second=900, tokens_per_second=9, targets_per_second=targets)]
     whole = {"img": (4, 4), "txt": (7, 7)}
     share, words = utilisation(tmp_path, start(parameters=whole), lines=lines, config=config)
-    assert share == pytest.approx(3 * 900 * 0.2735e12 / (2 * 989e12), rel=1e-3)
+    assert share == pytest.approx(3 * 900 * flops / (2 * 989e12), rel=2e-3)
     assert words.startswith("2 x ")
     part = {"img": (4, 4), "txt": (7, 0)}
     share, words = utilisation(

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from big_rad import trees
+from big_rad import trees, weights
 from big_rad.inference import load as load_lib
 from big_rad.models import two_towers
 from big_rad.pp import builder as pp_builder
@@ -125,7 +125,8 @@ def load(checkpoint: str | pathlib.Path, log: Log = print) -> Towers:
         log: receives a line for everything that was guessed, left out or filled in.
 
     Raises:
-        CheckpointError: the checkpoint is missing or damaged.
+        FileNotFoundError: there is no checkpoint, or an empty folder.
+        CheckpointError: the checkpoint is damaged.
         ValueError: the checkpoint is of another model.
     """
     fields = _fields(checkpoint, log)
@@ -147,6 +148,13 @@ def name_of(checkpoint: str | pathlib.Path) -> str:
 
 
 def _fields(checkpoint: str | pathlib.Path, log: Log) -> Mapping[str, Any]:
+    place = pathlib.Path(checkpoint)
+    empty = place.is_dir() and not any(place.iterdir())
+    if empty or not weights.exists(place):
+        raise FileNotFoundError(
+            f"--checkpoint={checkpoint} {'is an empty folder' if empty else 'does not exist'}; give "
+            "a run of configs/siglip_refrad2d.py, or a SigLIP, see docs/siglip.md"
+        )
     if run_dir.is_run(checkpoint):
         run_dir.locate(checkpoint)  # Raises an error that says what is missing.
     return source_config.read(checkpoint, log=log)

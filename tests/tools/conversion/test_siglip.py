@@ -90,6 +90,7 @@ def test_rows_of_padding_of_a_run_are_left_out(tmp_path):
     run, lines = siglips.run(tmp_path / "run", "tiny", padding=100), []
     convert.convert(run, tmp_path / "a.npz", log=lines.append)
     assert any("100 of 2,100 rows" in line for line in lines)
+    assert lines[-1].startswith(f"{tmp_path / 'a.npz'} holds no tokenizer")
     name = "txt/Embed_0/embedding"
     np.testing.assert_array_equal(read(tmp_path / "a.npz")[name], read(run)[name][:2000])
 
