@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> pathlib.Path:
         _print(result, held.rows)
     facts = {
         "checkpoint": model.name,
-        "fingerprint": model.fingerprint[:16],
+        "fingerprint": model.fingerprint[:12],
         "data": str(data),
         "images": f"{len(held.rows):,}",
         "could not be read": f"{len(held.rejects):,}" if held.rejects else "",
@@ -145,7 +145,7 @@ def _print(result: page.Result, rows: Sequence[images_lib.Row]) -> None:
     for hit in result.hits:
         row = rows[hit.place]
         text = queries.found_text(row.texts) or "no report sentence"
-        print(_printable(f"  {row.image:20s} {hit.similarity:6.3f}  {text}"))
+        print(_printable(f"  {row.image:20s} {hit.similarity:7.4f}  {text}"))
 
 
 def _printable(text: str) -> str:

@@ -100,7 +100,7 @@ def _section(
     notes = "".join(f'<p class="note">{esc(note)}</p>' for note in query.notes)
     said = (
         f'<p class="note">The {len(result.hits)} nearest of {len(rows):,} images. Over all images '
-        f"the median of the similarity is {result.median:.3f}.</p>"
+        f"the median of the similarity is {result.median:.4f}.</p>"
     )
     whole = ""
     if query.text and query.text not in query.title:
@@ -126,7 +126,7 @@ def _card(place: int, hit: Hit, row: Row, seen: np.ndarray | None) -> str:
         picture = windows.picture(seen, f"{where or 'image'}, result {place}")
     return (
         f'<article class="card">{picture}<div class="text"><p class="hit"><span>{place}.</span>'
-        f"<span><small>similarity</small> <b>{hit.similarity:.3f}</b></span></p>"
+        f"<span><small>similarity</small> <b>{hit.similarity:.4f}</b></span></p>"
         f'<p class="meta">{esc(where)}</p>{_texts(row)}<p class="meta">patient {row.subject + 1}, '
         f"image <code>{esc(row.image)}</code></p></div></article>"
     )

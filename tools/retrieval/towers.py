@@ -151,9 +151,10 @@ def _fields(checkpoint: str | pathlib.Path, log: Log) -> Mapping[str, Any]:
     place = pathlib.Path(checkpoint)
     empty = place.is_dir() and not any(place.iterdir())
     if empty or not weights.exists(place):
+        why = "is an empty folder" if empty else "does not exist"
         raise FileNotFoundError(
-            f"--checkpoint={checkpoint} {'is an empty folder' if empty else 'does not exist'}; give "
-            "a run of configs/siglip_refrad2d.py, or a SigLIP, see docs/siglip.md"
+            f"--checkpoint={checkpoint} {why}; give a run of configs/siglip_refrad2d.py, or a "
+            "SigLIP, see docs/siglip.md"
         )
     if run_dir.is_run(checkpoint):
         run_dir.locate(checkpoint)  # Raises an error that says what is missing.
