@@ -17,7 +17,9 @@ RECIPES = (
     "radgrounder_det:data=folder,texts=3", "radgrounder_det:data=external,lora=16",
     "radgrounder_det:released=True", "radgrounder_seg", "radgrounder_seg:released=True",
     "radgrounder_seg:variant=tiny,data=phantom,size=112", "public_vqa", "public_vqa:ground=masks",
-    "public_vqa:data=slake,lora=16", "public_vqa:data=vqa_rad",
+    "public_vqa:data=slake,lora=16", "public_vqa:data=vqa_rad", "siglip_refrad2d",
+    "siglip_refrad2d:data=folder,init=a.npz,texts=2", "siglip_refrad2d:variant=tiny,data=phantom",
+    "siglip_refrad2d:variant=tiny,data=phantom,init=runs/a,sides",
 )  # fmt: skip
 
 
@@ -83,6 +85,8 @@ def test_every_field_that_has_a_default_has_a_rule_and_no_other():
         ("radgrounder_det", "ground_share=1.5", "at most 1"),
         ("radgrounder_seg", "lora=-4", "at least 0"),
         ("evaluate", "limit=-1", "at least 0"),
+        ("siglip_refrad2d", "texts=17", "at most 16"),
+        ("siglip_refrad2d", "size=-1", "at least 0"),
     ],
 )
 def test_a_recipes_argument_outside_its_range_is_refused_by_its_name(recipe, argument, said):
@@ -330,6 +334,30 @@ def test_a_value_that_an_op_does_not_take_is_refused_before_anything_is_read(whe
     c[part][name].pp = c[part][name].pp.replace(old, new)
     with pytest.raises(ValueError, match=f"config.{where}.pp: .*{said}"):
         config_check.check(c)
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ("texts=2", "texts=17", "texts=17 is more than keys=16"),
+        ("texts=2", "texts=0", "texts=0 has to be a whole number of at least 1"),
+        ("length=64", "length=1", "length=1 has to be a whole number of at least 2"),
+        ("style='both'", "style='reports'", "style='reports'; .*did you mean 'report'"),
+    ],
+)
+def test_a_caption_is_checked_without_its_tokenizer(old, new, said):
+    c = config_lib.load(f"{ROOT / 'configs/siglip_refrad2d'}.py:texts=2")
+    assert old in c.input.refrad2d.pp and not pathlib.Path(c.tokenizer.path).exists()
+    c.input.refrad2d.pp = c.input.refrad2d.pp.replace(old, new)
+    with pytest.raises(ValueError, match=rf"config.input.refrad2d.pp: caption: {said}"):
+        config_check.check(c)
+
+
+def test_a_tiny_siglip_keeps_what_it_is_given_and_the_phantom_needs_it():
+    c = config_lib.load(f"{ROOT / 'configs/siglip_refrad2d'}.py:variant=tiny,init=runs/a,size=224")
+    assert (c.model_init, c.tokenizer.path, c.image.size) == ("runs/a", "runs/a", 224)
+    with pytest.raises(ValueError, match="'data=phantom' needs 'variant=tiny'"):
+        config_lib.load(f"{ROOT / 'configs/siglip_refrad2d'}.py:data=phantom")
 
 
 def test_all_that_is_wrong_is_said_at_once():

@@ -98,8 +98,10 @@ def broken(kind, folder):
     """Writes a checkpoint that cannot be used; returns its path."""
     if kind == "nothing":
         return folder / "nothing"
-    if kind == "a folder of something else":
+    if kind in ("an empty folder", "a folder of something else"):
         folder.mkdir(exist_ok=True)
+        if "empty" not in kind:
+            (folder / "notes.txt").write_text("nothing", encoding="utf-8")
         return folder
     if kind == "an npz of something else":
         np.savez(folder / "a.npz", w=np.zeros(3))
@@ -127,6 +129,7 @@ def broken(kind, folder):
     "kind, said",
     [
         ("nothing", "no checkpoint here"),
+        ("an empty folder", "is an empty folder"),
         ("a folder of something else", "of no known kind"),
         ("an npz of something else", "a.npz"),
         ("a config that lacks a field", "its config has no codec; it needs model_name"),

@@ -51,6 +51,15 @@ def test_the_page_of_a_finished_run_tells_all_of_it(tmp_path):
     assert "report-8" not in page.words  # The page must not show ids of examples.
 
 
+def test_the_page_of_an_adapted_siglip_is_called_so_and_has_no_box_codec(tmp_path):
+    plain = facts(made(made_run.whole(tmp_path / "a")))
+    assert "RadGrounder: a" in plain and "box codec" in plain
+    model = dict(img=made_run.config().model.img, txt=dict(width=8, length=4))
+    config = made_run.config(model_name="two_towers", model=model)
+    towers = facts(made(made_run.whole(tmp_path / "b", config=config)))
+    assert "Adapted SigLIP: b" in towers and "box codec" not in towers
+
+
 def test_the_page_needs_nothing_else_and_runs_its_own_script_alone(tmp_path):
     page = made(made_run.whole(tmp_path))
     assert page.addresses
