@@ -339,7 +339,7 @@ def test_a_value_that_an_op_does_not_take_is_refused_before_anything_is_read(whe
 @pytest.mark.parametrize(
     "old, new, said",
     [
-        ("texts=2", "texts=17", "texts=17 is more than keys=16"),
+        ("texts=2", "texts=65", "texts=65 is more than keys=64"),
         ("texts=2", "texts=0", "texts=0 has to be a whole number of at least 1"),
         ("length=64", "length=1", "length=1 has to be a whole number of at least 2"),
         ("style='both'", "style='reports'", "style='reports'; .*did you mean 'report'"),

@@ -32,7 +32,7 @@ def get_caption(
     style: str = "both",
     texts: int = 1,
     exchanged: bool = False,
-    keys: int = 16,
+    keys: int = 64,
     choose: str = "random",
 ) -> Op:
     """Writes report sentences, or the report, of the example as rows for the text tower.
@@ -72,7 +72,8 @@ def get_caption(
             with the same probability.
         texts: the number of texts of a row. They differ as long as the image has as many.
         exchanged: whether a text with left and right exchanged is added.
-        keys: the most texts of an image that get a key.
+        keys: the most texts of an image that get a key. To a text that equals a further one, the
+            image does not belong.
         choose: "random" draws the language and the sentence; "first" takes the first text and, if
             `style` is "both", the report.
 

@@ -205,7 +205,7 @@ def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
         text = max(t.get("length", 64) for t in captions)
         texts = max(t.get("texts", 1) for t in captions)
         several = (texts,) if texts > 1 else ()
-        keys = max(t.get("keys", 16) for t in captions)
+        keys = max(t.get("keys", 64) for t in captions)
         sizes = dict.fromkeys(("text", "mask_ar", "mask_loss"), (*several, text))
         sizes |= {"cut": several, "image_key": (2,), "text_keys": (keys, 2)}
         if any(t.get("exchanged") for t in captions):
