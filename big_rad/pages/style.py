@@ -47,7 +47,7 @@ section { margin-top: 40px; }
   border: 1px solid var(--warn-line); font-size: .85rem; }
 .note, .meta, figcaption, small { color: var(--soft); font-size: .85rem; }
 .note { max-width: 80ch; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 1px;
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 1px;
   margin: 16px 0 0; background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
   overflow: hidden; }
 .facts div { box-shadow: 0 0 0 1px var(--line); padding: 10px 14px; }
