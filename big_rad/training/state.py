@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from big_rad import fields, models, sharding, trees, weights
+from big_rad import models, sharding, trees, weights
 from big_rad.config.defaults import Config
 from big_rad.inference import load
 from big_rad.models import lora
@@ -21,6 +21,8 @@ from big_rad.training import step as step_lib
 from big_rad.weights import infer, table, two_towers
 from big_rad.workdir import checkpoint
 
+# The sizes of a tower that its shapes show.
+_SIZES = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size")
 _POOL = "MAPHead_0"  # The attention pool of SigLIP's image tower.
 
 
@@ -228,7 +230,7 @@ def _sizes(path: str, tree: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         ("llm", lambda: infer.model_cfg(flat, path)["llm"]),
     ):
         with contextlib.suppress(ValueError):  # It has no such tower, or not all of it.
-            found[part] = {n: x for n, x in read().items() if n in fields.DIMENSIONS}
+            found[part] = {n: x for n, x in read().items() if n in _SIZES}
     return found
 
 
