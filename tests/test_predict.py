@@ -324,4 +324,4 @@ def test_the_command_says_what_is_wrong_with_a_foreign_checkpoint(tmp_path, caps
     assert code == 2 and out == "" and "no tokenizer file paligemma_tokenizer.model" in err
     (tmp_path / "empty").mkdir()
     code, _, err = run_command(capsys, f"--checkpoint={tmp_path / 'empty'}", image)
-    assert code == 2 and err.count("\n") == 1 and "no known kind" in err
+    assert code == 2 and err.count("\n") == 1 and "is an empty folder" in err
