@@ -113,7 +113,7 @@ def check(name: str, spec: Mapping[str, Any], model_name: str = "") -> type[spec
         able = (
             "embeds images and texts, and writes none"
             if model_name == "two_towers"
-            else ("answers, and does not embed texts")
+            else "answers, and does not embed texts"
         )
         raise ValueError(
             f"{place}: type {spec['type']!r} is not for {model_name}, which {able}. Two towers, an "

@@ -268,9 +268,11 @@ class Evaluator(embedded.Embedded):
         for n, several in enumerate(texts):
             for text in several:
                 other = exchanged_sides.of_one_side(text)
+                if not other:
+                    continue
                 pair = [self._row(text), self._row(other)]
                 # A text that is cut before its side has the same row as the exchanged one.
-                if other and (pair[0] != pair[1]).any():
+                if (pair[0] != pair[1]).any():
                     owners.append(n)
                     rows += pair
         found = np.full(len(texts), np.nan)

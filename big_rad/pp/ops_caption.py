@@ -8,7 +8,7 @@ together, see `training.contrastive`.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Int32
@@ -112,21 +112,20 @@ def get_caption(
         if texts == 1:
             row, cut = row[0], cut[0]
         image = str(example.get("image_id") or example.get("id", ""))
-        more = _exchanged(tok, [said for said, _ in own], length, lower) if exchanged else {}
-        return (
-            example
-            | more
-            | {
-                "text": row,
-                "mask_ar": np.zeros_like(row),
-                "mask_loss": np.ones_like(row),
-                "cut": cut,
-                "image_key": key(image),
-                "text_keys": _keys([said for said, _ in own], others, keys),
-                "reference": own[0][0],
-                "lang": own[0][1],
-            }
-        )
+        made = {
+            "text": row,
+            "mask_ar": np.zeros_like(row),
+            "mask_loss": np.ones_like(row),
+            "cut": cut,
+            "image_key": key(image),
+            "text_keys": _keys([said for said, _ in own], others, keys),
+            "reference": own[0][0],
+            "lang": own[0][1],
+        }
+        if exchanged:
+            written = {said: ids for (said, _), (ids, _) in zip(own, rows, strict=True)}
+            made |= _exchanged(tok, written, length, lower)
+        return example | made
 
     return _caption
 
@@ -156,14 +155,15 @@ def check_texts(length: int, style: str, texts: int, keys: int, choose: str) -> 
 
 
 def _exchanged(
-    tok: tokenizer_lib.Tokenizer, texts: Sequence[str], length: int, lower: bool
+    tok: tokenizer_lib.Tokenizer, written: Mapping[str, list[int]], length: int, lower: bool
 ) -> dict[str, Int32[np.ndarray, "..."]]:
-    # The fields of the text with left and right exchanged. A row that is equal to that of the text
-    # itself, since it was cut before the side, would push the text away from its image.
-    for text in texts:
+    # The fields of the text with left and right exchanged; `written` has the tokens of each text. A
+    # row that is equal to that of the text itself, since it was cut before the side, would push the
+    # text away from its image.
+    for text, own in written.items():
         if other := exchanged_sides.of_one_side(text):
             ids, _ = tokens(tok, other, length, lower)
-            if ids != tokens(tok, text, length, lower)[0]:
+            if ids != own:
                 break
     else:
         other, ids = "", []

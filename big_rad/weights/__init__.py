@@ -103,8 +103,6 @@ def kind(path: str | pathlib.Path) -> str:
             )
         siglip = str(config.get("model_type")).startswith("siglip")
         return "huggingface_siglip" if siglip else "huggingface"
-    if file.is_dir() and not any(file.iterdir()):
-        raise ValueError(f"checkpoint {str(file)!r} is an empty folder. {_WHERE}")
     if file.suffix == ".gguf":
         raise ValueError(
             f"{file} is a GGUF file, as llama.cpp uses them, mostly quantised; give the checkpoint "
@@ -122,17 +120,23 @@ def exists(path: str | pathlib.Path) -> bool:
     return npz.split_subtree(path)[0].exists()
 
 
-def check(path: str | pathlib.Path) -> None:
+def check(path: str | pathlib.Path, where: str = _WHERE) -> None:
     """Checks that a checkpoint exists, without reading it.
 
+    Args:
+        path: The file or folder.
+        where: A sentence that says what to give instead, for the message.
+
     Raises:
-        FileNotFoundError: The path does not exist; the message says where to get the original.
+        FileNotFoundError: The path does not exist, or is an empty folder.
     """
     file, _ = npz.split_subtree(path)
     if not exists(path):
         if run_dir.is_run(file):
             run_dir.locate(file)  # Raises an error that lists the steps.
-        raise FileNotFoundError(f"checkpoint {str(file)!r} does not exist. {_WHERE}")
+        raise FileNotFoundError(f"checkpoint {str(file)!r} does not exist. {where}")
+    if file.is_dir() and not any(file.iterdir()):
+        raise FileNotFoundError(f"checkpoint {str(file)!r} is an empty folder. {where}")
 
 
 def _read_npz(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:

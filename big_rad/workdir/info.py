@@ -153,24 +153,22 @@ def next_commands(
         recipe = "configs/radgrounder_det.py"
         if img.get("variant") == "tiny":  # The demo is the recipe with a tower of this size.
             recipe = f"configs/demo.py:tower=frozen --config.model.img.depth={img['depth']}"
-        searched = _searched(config)
+        searched = next(map(_data, config["evals"].values()), "DATASET:SPLIT")
+        searched = shlex.quote(f"--data={searched}")
         lines += [
             f"  python -m tools.retrieve {run} {data} {searched} --query='lesion in the liver'",
             f"  python -m big_rad.train --config={recipe} {tower} {data}",
         ]
-        yours = ", with a dataset of yours for DATASET:SPLIT" * ("DATASET" in searched)
+        yours = "" if config["evals"] else ", with a dataset of yours for DATASET:SPLIT"
         return [f"next{yours}:", *lines]
     lines.append(f"  python -m big_rad.predict {run} IMAGE.dcm{task}")
     return ["next, with an image of yours for IMAGE.dcm:", *lines]
 
 
-def _searched(config: Mapping[str, Any]) -> str:
-    # The option that names the data that the run was evaluated on.
-    for spec in config["evals"].values():
-        variant = (spec.get("builder_args") or {}).get("config")
-        name = "/".join(filter(None, (spec["builder"], variant)))
-        return shlex.quote(f"--data={name}:{spec['split']}")
-    return "--data=DATASET:SPLIT"
+def _data(spec: Mapping[str, Any]) -> str:
+    # The data of an evaluator, as `tools.retrieve --data` names them.
+    variant = (spec.get("builder_args") or {}).get("config")
+    return "/".join(filter(None, (spec["builder"], variant))) + f":{spec['split']}"
 
 
 def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:

@@ -148,14 +148,10 @@ def name_of(checkpoint: str | pathlib.Path) -> str:
 
 
 def _fields(checkpoint: str | pathlib.Path, log: Log) -> Mapping[str, Any]:
-    place = pathlib.Path(checkpoint)
-    empty = place.is_dir() and not any(place.iterdir())
-    if empty or not weights.exists(place):
-        why = "is an empty folder" if empty else "does not exist"
-        raise FileNotFoundError(
-            f"--checkpoint={checkpoint} {why}; give a run of configs/siglip_refrad2d.py, or a "
-            "SigLIP, see docs/siglip.md"
-        )
+    weights.check(
+        checkpoint,
+        "Give a run of configs/siglip_refrad2d.py, or a SigLIP, see docs/siglip.md.",
+    )
     if run_dir.is_run(checkpoint):
         run_dir.locate(checkpoint)  # Raises an error that says what is missing.
     return source_config.read(checkpoint, log=log)
